@@ -1,0 +1,107 @@
+/**
+ * What an operator or an application may ask of a running node: the answers of `cairn status`, `list`, `ping`, `inspect-log`, `remove`.
+ * The node implements `NodeOperations`; the admin API speaks it over HTTP, the command line prints it. Plain JSON values only.
+ */
+
+import type { Step } from '../consensus/index.ts';
+
+export type NodeRole = 'authority' | 'mirror';
+
+export interface PeerStatus {
+  readonly peerId: string;
+  /** Name in the set, or null for a mirror. */
+  readonly name: string | null;
+  readonly role: NodeRole;
+  readonly addresses: readonly string[];
+  readonly rttMs: number | null;
+  readonly height: number | null;
+}
+
+export interface AuthorityStatus {
+  readonly nodeId: string;
+  readonly name: string;
+  readonly peerId: string;
+  readonly power: number;
+  readonly connected: boolean;
+}
+
+export interface NodeStatus {
+  readonly version: string;
+  readonly name: string;
+  readonly nodeId: string;
+  readonly peerId: string;
+  readonly role: NodeRole;
+  readonly addresses: readonly string[];
+  readonly startedMs: number;
+  readonly chain: {
+    readonly chainId: string;
+    readonly height: number;
+    readonly blockId: string;
+    readonly timeMs: number;
+    /** Head young enough to serve from (`maxHeadAgeMs`). */
+    readonly fresh: boolean;
+    /** Highest height that peers claim; above `height` while catching up. */
+    readonly targetHeight: number;
+    readonly syncing: boolean;
+  };
+  /** Null on a mirror. `silentBelow`: heights at which this node will not sign, or null. */
+  readonly consensus: { readonly height: number; readonly round: number; readonly step: Step; readonly silentBelow: number | null } | null;
+  readonly set: readonly AuthorityStatus[];
+  readonly peers: number;
+  readonly artifacts: number;
+  readonly mempool: number;
+  readonly candidates: number;
+  /** As counted on the disk. */
+  readonly disk: { readonly allocatedBytes: number; readonly usedBytes: number; readonly files: number; readonly quarantined: number };
+}
+
+export interface LogQuery {
+  /** A state key, as in SPEC §2, or null for all. */
+  readonly key: string | null;
+  readonly fromHeight: number;
+  readonly limit: number;
+  /** Newest first. */
+  readonly latest: boolean;
+}
+
+export interface LogEntry {
+  readonly height: number;
+  readonly timeMs: number;
+  readonly index: number;
+  readonly kind: string;
+  readonly key: string;
+  readonly transactionId: string;
+  readonly endorsers: readonly string[];
+  /** The claim itself as JSON; digests as `sha256:<hex>`. */
+  readonly claim: unknown;
+}
+
+export interface ArtifactSummary {
+  readonly purl: string;
+  readonly files: readonly { readonly name: string; readonly sizeBytes: number; readonly sha256: string }[];
+}
+
+/** An admin's mark on this node: its authority endorses exactly this removal. */
+export interface Mark {
+  readonly key: string;
+  readonly reason: string | null;
+  readonly markedMs: number;
+}
+
+export type MarkResult =
+  | { readonly kind: 'marked'; readonly key: string; readonly waitingFor: string }
+  | { readonly kind: 'committed'; readonly height: number }
+  | { readonly kind: 'refused'; readonly reason: string };
+
+export interface NodeOperations {
+  readonly status: () => Promise<NodeStatus>;
+  readonly peers: () => readonly PeerStatus[];
+  readonly artifacts: (options: { readonly after: string | null; readonly limit: number }) => Promise<readonly ArtifactSummary[]>;
+  /** Milliseconds; rejects when the peer does not answer. */
+  readonly ping: (peerId: string) => Promise<number>;
+  readonly log: (query: LogQuery) => Promise<readonly LogEntry[]>;
+  /** Marks the removal of a version (package URL) or file (`sha256:…`); a quorum of marks seals it. */
+  readonly markRemoval: (target: string, reason: string | null) => Promise<MarkResult>;
+  readonly marks: () => Promise<readonly Mark[]>;
+  readonly unmark: (target: string) => Promise<boolean>;
+}
