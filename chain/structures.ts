@@ -24,8 +24,11 @@ export const nodeRecordFields = { nodeId: digest, name: text(64), networkKey: pu
 export const nodeRecord = record(nodeRecordFields);
 export type NodeRecord = Infer<typeof nodeRecord>;
 
-/** A validator set: sorted by nodeId, no doubles, never empty. */
-export const validatorSet = array(record({ nodeId: digest, power: uint() }), MAX_VALIDATORS);
+/**
+ * A validator set: sorted by nodeId, no doubles, never empty. It names the consensus keys, so that its digest commits to them and a
+ * rotation decided in H takes effect with set(H + 2): what a certificate is checked with never depends on later node records.
+ */
+export const validatorSet = array(record({ nodeId: digest, consensusKey: publicKey, power: uint() }), MAX_VALIDATORS);
 export type ValidatorSetRecord = Infer<typeof validatorSet>;
 
 export const ecosystem = oneOf('generic', 'docker', 'maven', 'npm', 'pypi', 'cargo', 'go');
