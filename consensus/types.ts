@@ -156,7 +156,13 @@ export type Output =
   /** This node proposes in `round`: answer with `proposeValue`. */
   | { readonly kind: 'getValue'; readonly height: Height; readonly round: Round }
   /** Sign and send; then feed the own proposal back as an input. */
-  | { readonly kind: 'propose'; readonly height: Height; readonly round: Round; readonly valueId: ValueId; readonly validRound: Round | null }
+  | {
+      readonly kind: 'propose';
+      readonly height: Height;
+      readonly round: Round;
+      readonly valueId: ValueId;
+      readonly validRound: Round | null;
+    }
   /** Sign and send; then feed the own vote back as an input. */
   | { readonly kind: 'castVote'; readonly type: VoteType; readonly height: Height; readonly round: Round; readonly valueId: ValueId | null }
   | { readonly kind: 'scheduleTimeout'; readonly timeout: Timeout; readonly durationMs: number }

@@ -1,0 +1,127 @@
+/**
+ * What the shell asks of a machine without changing it: where it stands, what helps a stuck peer, and what this node itself still lacks.
+ *
+ * Follows arXiv:1807.04938, whose gossip property ("what one correct process received, all will") no network keeps by itself: the
+ * certificates and the last own votes here are what is sent again. Nothing here is kept; everything is read off the state.
+ */
+
+import { commitCertificateOf, polkaCertificateOf, roundCertificateOf } from './certificates.ts';
+import type { MachineState } from './driver.ts';
+import { isValidValue, proposalsOf } from './proposal-keeper.ts';
+import { proposerOf } from './thresholds.ts';
+import type {
+  CommitCertificate,
+  Height,
+  NodeId,
+  PolkaCertificate,
+  Proposal,
+  Round,
+  RoundCertificate,
+  Step,
+  ValueId,
+  Vote,
+  VoteType,
+} from './types.ts';
+import { quorumValues, tallyOf } from './vote-keeper.ts';
+
+/** Where a height stands, for status pages and logs. */
+export interface MachineStatus {
+  readonly height: Height;
+  readonly round: Round;
+  readonly step: Step;
+  readonly proposer: NodeId;
+  readonly lockedValue: ValueId | null;
+  readonly lockedRound: Round | null;
+  readonly validValue: ValueId | null;
+  readonly validRound: Round | null;
+  /** Power whose votes of the current round were counted, of `totalPower`. */
+  readonly prevotePower: number;
+  readonly precommitPower: number;
+  readonly totalPower: number;
+  readonly decidedValue: ValueId | null;
+}
+
+export function statusOf(state: MachineState): MachineStatus {
+  const { round, step, lockedValue, lockedRound, validValue, validRound, decision } = state.consensus;
+  return {
+    height: state.height,
+    round,
+    step,
+    proposer: proposerOf(state.validators, state.height, round),
+    lockedValue,
+    lockedRound,
+    validValue,
+    validRound,
+    prevotePower: tallyOf(state.votes, round, 'prevote').totalPower,
+    precommitPower: tallyOf(state.votes, round, 'precommit').totalPower,
+    totalPower: state.votes.totalPower,
+    decidedValue: decision?.valueId ?? null,
+  };
+}
+
+/** The polka of the highest round that has one, or null: lets a peer lock, unlock (L28) or accept a value proposed again. */
+export function latestPolka(state: MachineState): PolkaCertificate | null {
+  for (const round of roundsDownwards(state)) {
+    for (const valueId of quorumValues(state.votes, round, 'prevote')) return polkaCertificateOf(state.votes, round, valueId);
+  }
+  return null;
+}
+
+/** What justifies being in the current round, or null in round 0 and before: lets a peer follow (L47, L55). */
+export function roundCertificate(state: MachineState): RoundCertificate | null {
+  return roundCertificateOf(state.votes, state.consensus.round);
+}
+
+/** The certificate of the decision with every precommit known by now, or null before there is one. */
+export function commitCertificate(state: MachineState): CommitCertificate | null {
+  const { decision } = state.consensus;
+  return decision === null ? null : commitCertificateOf(state.votes, decision.round, decision.valueId);
+}
+
+/** The votes this node cast last: those of the highest round in which it has any, prevote before precommit; to be sent again while undecided. */
+export function ownLastVotes(state: MachineState): readonly Vote[] {
+  const { self } = state;
+  if (self === null) return [];
+  for (const round of roundsDownwards(state)) {
+    const types: readonly VoteType[] = ['prevote', 'precommit'];
+    const votes = types.map((type) => tallyOf(state.votes, round, type).votes.get(self)).filter((vote) => vote !== undefined);
+    if (votes.length > 0) return votes;
+  }
+  return [];
+}
+
+/** The proposals of the current round in order of arrival: one, unless its proposer is faulty. */
+export function currentProposals(state: MachineState): readonly Proposal[] {
+  return proposalsOf(state.proposals, state.consensus.round).map(({ proposal }) => proposal);
+}
+
+/** A value that the votes name and that no proposal input has shown to be valid. */
+export interface MissingValue {
+  readonly round: Round;
+  readonly valueId: ValueId;
+  /** `precommit`: only this value keeps the node from deciding (L49). `prevote`: from locking it in the current round (L36). */
+  readonly type: VoteType;
+}
+
+/**
+ * What to fetch: the value > 2/3 precommitted in some round, else the one > 2/3 prevoted in the current round, if it isn't known to be valid;
+ * null otherwise. The answer is a `proposal` input of any round that carries the value (for L36: of the current round). A proposal already
+ * given as invalid because it wasn't timely may be given again as valid: the prevote stays what it was, and L36 and L49 become possible.
+ */
+export function missingValue(state: MachineState): MissingValue | null {
+  if (state.consensus.step === 'decided') return null;
+  for (const round of roundsDownwards(state)) {
+    const missing = missingIn(state, round, 'precommit');
+    if (missing !== null) return missing;
+  }
+  return missingIn(state, state.consensus.round, 'prevote');
+}
+
+function missingIn(state: MachineState, round: Round, type: VoteType): MissingValue | null {
+  const valueId = quorumValues(state.votes, round, type).find((candidate) => !isValidValue(state.proposals, candidate));
+  return valueId === undefined ? null : { round, valueId, type };
+}
+
+function roundsDownwards(state: MachineState): readonly Round[] {
+  return [...state.votes.rounds.keys()].sort((a, b) => b - a);
+}
