@@ -1,0 +1,140 @@
+/**
+ * From a bare clone to a running command, with nothing but Node and npm: installs the locked packages, prepares the test runner, compiles
+ * what is stale, then hands over to `start`, `test`, `bench` or `build`. Uses Node's own modules only, because it runs before anything
+ * is installed. Never touches a file outside the clone, and does no step twice.
+ */
+
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
+const OLDEST_NODE = [20, 19];
+const LOCKFILE = path.join(ROOT, 'package-lock.json');
+const INSTALLED = path.join(ROOT, 'node_modules', '.package-lock.json');
+/** Holds the digest of the lockfile whose packages are installed and prepared. */
+const STAMP = path.join(ROOT, 'node_modules', '.cairn-prepared');
+const WINDOWS = process.platform === 'win32';
+
+class StepFailed extends Error {}
+
+function say(line) {
+  process.stdout.write(`cairn: ${line}\n`);
+}
+
+/** Runs a program in the clone, its output shown, and resolves with its exit code. */
+function run(program, args, environment = {}) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, { cwd: ROOT, stdio: 'inherit', env: { ...process.env, ...environment }, shell: WINDOWS });
+    const forward = (signal) => child.kill(signal);
+    const ignore = () => {};
+    process.on('SIGTERM', forward);
+    process.on('SIGINT', ignore);
+    child.on('error', reject);
+    child.on('close', (code) => {
+      process.off('SIGTERM', forward);
+      process.off('SIGINT', ignore);
+      resolve(code ?? 1);
+    });
+  });
+}
+
+async function step(title, program, args) {
+  const started = Date.now();
+  say(`${title} …`);
+  const code = await run(program, args);
+  if (code !== 0) throw new StepFailed(`${title}: \`${[path.basename(program), ...args].join(' ')}\` ended with exit code ${code}.`);
+  say(`${title}: done in ${((Date.now() - started) / 1000).toFixed(1)} s`);
+}
+
+function checkNode() {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  if (major > OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor >= OLDEST_NODE[1])) return;
+  throw new StepFailed(`Node ${OLDEST_NODE.join('.')} or newer is needed; this is Node ${process.versions.node} (${process.execPath}).`);
+}
+
+function isOlder(file, than) {
+  return !existsSync(file) || statSync(file).mtimeMs < statSync(than).mtimeMs;
+}
+
+async function install() {
+  const locked = createHash('sha256').update(readFileSync(LOCKFILE)).digest('hex');
+  if (existsSync(INSTALLED) && existsSync(STAMP) && readFileSync(STAMP, 'utf8') === locked) return;
+  if (isOlder(INSTALLED, LOCKFILE)) await step('Installing the locked packages', 'npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']);
+  // tap generates its test class for the plug-ins named in .taprc; each `npm ci` wipes that.
+  await step('Preparing the test runner', process.execPath, [tool('tap'), 'build']);
+  writeFileSync(STAMP, locked);
+}
+
+/** The JavaScript file behind an installed command. */
+function tool(name) {
+  const packageFolder = { tap: ['tap'], tsc: ['typescript'] }[name];
+  const folder = path.join(ROOT, 'node_modules', ...packageFolder);
+  const manifest = JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8'));
+  return path.join(folder, manifest.bin[name]);
+}
+
+/** Removes compiled files whose source is gone: the test runner would still run them, and an import would still find them. */
+function sweep(folder = path.join(ROOT, 'dist')) {
+  if (!existsSync(folder)) return;
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const full = path.join(folder, entry.name);
+    if (entry.isDirectory()) sweep(full);
+    else if (entry.name.endsWith('.js') && !existsSync(path.join(ROOT, path.relative(path.join(ROOT, 'dist'), full)).replace(/js$/, 'ts'))) {
+      for (const suffix of ['js', 'js.map', 'd.ts']) rmSync(full.replace(/js$/, suffix), { force: true });
+    }
+  }
+}
+
+async function compile() {
+  sweep();
+  await step('Compiling', process.execPath, [tool('tsc'), '-b']);
+}
+
+async function prepare() {
+  checkNode();
+  await install();
+  await compile();
+}
+
+async function test(args) {
+  try {
+    await prepare();
+  } catch (error) {
+    if (!(error instanceof StepFailed)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    process.stdout.write('0 passed, 1 failed, 0 skipped\n');
+    return 1;
+  }
+  return await run(process.execPath, [tool('tap'), 'run', ...args]);
+}
+
+/** Loads a compiled entry in this process, so that signals reach it directly. It exports `main(args)`, which resolves to an exit code. */
+async function enter(file, args) {
+  await prepare();
+  const { main } = await import(pathToFileURL(path.join(ROOT, 'dist', file)).href);
+  return await main(args, { root: ROOT });
+}
+
+const COMMANDS = {
+  build: async () => {
+    await prepare();
+    return 0;
+  },
+  test,
+  start: (args) => enter('src/localnet/main.js', args),
+  bench: (args) => enter('bench/main.js', args),
+};
+
+try {
+  const [name = '', ...args] = process.argv.slice(2);
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (command === undefined) throw new StepFailed(`usage: node deploy/bootstrap.mjs ${Object.keys(COMMANDS).join('|')} [arguments]`);
+  process.exitCode = await command(args);
+} catch (error) {
+  if (!(error instanceof StepFailed)) throw error;
+  process.stderr.write(`cairn: ${error.message}\n`);
+  process.exitCode = 1;
+}
