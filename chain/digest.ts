@@ -46,3 +46,13 @@ export function sameBytes(left: Uint8Array, right: Uint8Array): boolean {
   for (let index = 0; index < left.length; index += 1) if (left[index] !== right[index]) return false;
   return true;
 }
+
+/** Byte-wise order: negative when `left` comes first, 0 when equal. A prefix comes before what it begins. */
+export function compareBytes(left: Uint8Array, right: Uint8Array): number {
+  const length = Math.min(left.length, right.length);
+  for (let index = 0; index < length; index += 1) {
+    const difference = (left[index] as number) - (right[index] as number);
+    if (difference !== 0) return difference;
+  }
+  return left.length - right.length;
+}

@@ -1,11 +1,11 @@
 /**
  * Every structure of the chain, declared once: parameters, policy, nodes, claims, transactions, certificates, blocks, and what travels
- * between nodes. Follows docs/SPEC.md §2–§6. Holds no rule beyond shape and size; the rules are in claim-rules.ts and validity.ts.
+ * between nodes. Follows docs/SPEC.md §2–§6. Holds no rule beyond shape and size; the rules are in claims.ts and validity.ts.
  */
 
 import { array, bool, digest, fixedBytes, type Infer, nullable, oneOf, record, type Schema, text, uint, union } from './schema.ts';
 
-/** Bounds of the encoding itself; the network's own, tighter ones stand in its parameters. SPEC §9. */
+/** Bounds of the encoding itself; the network's own, tighter ones stand in its parameters. SPEC §8. */
 export const MAX_VALIDATORS = 256;
 export const MAX_FILES = 4096;
 export const MAX_CLAIMS = 256;
@@ -20,7 +20,13 @@ const height = uint();
 const round = uint(0xffff);
 
 /** One authorized node. nodeId = SHA-256 of the first admitted network key; the three keys are Ed25519 and distinct. */
-export const nodeRecordFields = { nodeId: digest, name: text(64), networkKey: publicKey, consensusKey: publicKey, checkpointKey: publicKey };
+export const nodeRecordFields = {
+  nodeId: digest,
+  name: text(64),
+  networkKey: publicKey,
+  consensusKey: publicKey,
+  checkpointKey: publicKey,
+};
 export const nodeRecord = record(nodeRecordFields);
 export type NodeRecord = Infer<typeof nodeRecord>;
 
@@ -158,7 +164,14 @@ export const refusal = record({ transactionId: digest, nodeId: digest, reason: t
 export type Refusal = Infer<typeof refusal>;
 
 /** A vote as it travels; blockId null = nil. */
-export const signedVote = record({ type: oneOf('prevote', 'precommit'), height, round, blockId: nullable(digest), nodeId: digest, signature });
+export const signedVote = record({
+  type: oneOf('prevote', 'precommit'),
+  height,
+  round,
+  blockId: nullable(digest),
+  nodeId: digest,
+  signature,
+});
 export type SignedVote = Infer<typeof signedVote>;
 
 /** A proposal as it travels (the value's header and parts beside it, see `proposalMessage`). */

@@ -1,0 +1,82 @@
+/**
+ * What each structure is called: the SHA-256 of its content's encoding, never of a signature over it. Follows docs/SPEC.md §1, §3 and §5.
+ * Hashes by the port it is given.
+ */
+
+import { encode } from './codec.ts';
+import { compareBytes, type Digest, type Sha256 } from './digest.ts';
+import { array, bytes, digest, nullable, oneOf, record, uint } from './schema.ts';
+import {
+  type BlockHeader,
+  blockHeader,
+  type Claim,
+  type CommitCertificateRecord,
+  claimList,
+  claim as claimSchema,
+  commitCertificate,
+  type EvidenceRecord,
+  type SealedTransaction,
+  type SignedProposal,
+  type SignedVote,
+  sealedTransaction,
+  type ValidatorSetRecord,
+  validatorSet,
+} from './structures.ts';
+
+const voteContent = record({
+  type: oneOf('prevote', 'precommit'),
+  height: uint(),
+  round: uint(),
+  blockId: nullable(digest),
+  nodeId: digest,
+});
+const proposalContent = record({ height: uint(), round: uint(), blockId: digest, validRound: nullable(uint()), nodeId: digest });
+const faultContent = record({ kind: oneOf('duplicateVote', 'duplicateProposal'), said: array(bytes(512), 2) });
+
+/** Identity of a transaction: of the list of its claims, without endorsements or consents. */
+export function transactionId(sha256: Sha256, claims: readonly Claim[]): Digest {
+  return sha256(encode(claimList, claims));
+}
+
+/** Identity of one claim; what a new key's consent signs. */
+export function claimDigest(sha256: Sha256, claim: Claim): Digest {
+  return sha256(encode(claimSchema, claim));
+}
+
+/** Digest of the sealed bytes, endorsements and consents included: names exactly one set of bytes to fetch. */
+export function sealedDigest(sha256: Sha256, sealed: SealedTransaction): Digest {
+  return sha256(encode(sealedTransaction, sealed));
+}
+
+export function blockIdOf(sha256: Sha256, header: BlockHeader): Digest {
+  return sha256(encode(blockHeader, header));
+}
+
+export function validatorSetDigest(sha256: Sha256, set: ValidatorSetRecord): Digest {
+  return sha256(encode(validatorSet, set));
+}
+
+/** Digest of a whole certificate, signatures included: honest nodes hold different ones for one block. */
+export function certificateDigest(sha256: Sha256, certificate: CommitCertificateRecord): Digest {
+  return sha256(encode(commitCertificate, certificate));
+}
+
+/** Identity of a fault: the two things said, without signatures and in the order of their encodings, whichever was heard first. */
+export function evidenceId(sha256: Sha256, evidence: EvidenceRecord): Digest {
+  const [first, second] =
+    evidence.kind === 'duplicateVote'
+      ? [encode(voteContent, withoutSignature(evidence.first)), encode(voteContent, withoutSignature(evidence.second))]
+      : [encode(proposalContent, withoutSignature(evidence.first)), encode(proposalContent, withoutSignature(evidence.second))];
+  const ordered = compareBytes(first, second) <= 0 ? [first, second] : [second, first];
+  return sha256(encode(faultContent, { kind: evidence.kind, said: ordered }));
+}
+
+/** A node's name for ever: the digest of the first network key admitted for it. */
+export function nodeIdOf(sha256: Sha256, networkKey: Uint8Array): Digest {
+  return sha256(networkKey);
+}
+
+function withoutSignature<T extends SignedVote | SignedProposal>(signed: T): Omit<T, 'signature'> {
+  const { signature: _signature, ...content } = signed;
+  return content;
+}

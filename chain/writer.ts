@@ -1,0 +1,92 @@
+/**
+ * Writes canonical CBOR items into one growing buffer; codec.ts decides what to write. Follows docs/SPEC.md §1. Knows no schema.
+ */
+
+import { utf8ToBytes } from '@noble/hashes/utils.js';
+
+/** Lives for one encoding. Every method answers null, or why it could not write. */
+export class Writer {
+  #buffer: Uint8Array = new Uint8Array(512);
+  #length = 0;
+
+  /** An item's head: major type and argument, in the shortest form. */
+  head(major: number, argument: number): null {
+    const first = major << 5;
+    if (argument < 24) this.#put(first | argument);
+    else if (argument < 0x100) this.#putWide(first | 24, argument, 1);
+    else if (argument < 0x10000) this.#putWide(first | 25, argument, 2);
+    else if (argument < 0x100000000) this.#putWide(first | 26, argument, 4);
+    else this.#putWide(first | 27, argument, 8);
+    return null;
+  }
+
+  simple(value: boolean | null): null {
+    this.#put(value === null ? 0xf6 : value ? 0xf5 : 0xf4);
+    return null;
+  }
+
+  bytes(value: Uint8Array): null {
+    this.head(2, value.length);
+    return this.raw(value);
+  }
+
+  text(value: string): string | null {
+    const start = this.#length;
+    this.head(3, value.length);
+    this.#reserve(value.length);
+    for (let index = 0; index < value.length; index += 1) {
+      const unit = value.charCodeAt(index);
+      if (unit > 0x7f) {
+        this.#length = start;
+        return this.#wideText(value);
+      }
+      this.#buffer[this.#length + index] = unit;
+    }
+    this.#length += value.length;
+    return null;
+  }
+
+  /** Bytes that are an encoding already. */
+  raw(value: Uint8Array): null {
+    this.#reserve(value.length);
+    this.#buffer.set(value, this.#length);
+    this.#length += value.length;
+    return null;
+  }
+
+  /** What was written, in a buffer of its own. */
+  finish(): Uint8Array {
+    return this.#buffer.slice(0, this.#length);
+  }
+
+  #wideText(value: string): string | null {
+    if (/\p{Surrogate}/u.test(value)) return 'expected text without lone surrogates';
+    const encoded = utf8ToBytes(value);
+    this.head(3, encoded.length);
+    return this.raw(encoded);
+  }
+
+  #put(byte: number): void {
+    this.#reserve(1);
+    this.#buffer[this.#length] = byte;
+    this.#length += 1;
+  }
+
+  #putWide(first: number, argument: number, width: number): void {
+    this.#put(first);
+    this.#reserve(width);
+    let rest = argument;
+    for (let index = width - 1; index >= 0; index -= 1) {
+      this.#buffer[this.#length + index] = rest % 256;
+      rest = Math.floor(rest / 256);
+    }
+    this.#length += width;
+  }
+
+  #reserve(count: number): void {
+    if (this.#length + count <= this.#buffer.length) return;
+    const grown = new Uint8Array(Math.max(this.#buffer.length * 2, this.#length + count));
+    grown.set(this.#buffer.subarray(0, this.#length));
+    this.#buffer = grown;
+  }
+}
