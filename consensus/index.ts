@@ -11,12 +11,14 @@ export {
   commitCertificate,
   currentProposals,
   latestPolka,
+  lockedValueOf,
   type MachineStatus,
   type MissingValue,
   missingValue,
   ownLastVotes,
   roundCertificate,
   statusOf,
+  validValueOf,
 } from './queries.ts';
 export { isQuorum, isSkip, proposerOf, timeoutMs, totalPowerOf } from './thresholds.ts';
 export {
