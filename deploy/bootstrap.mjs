@@ -62,7 +62,8 @@ function isOlder(file, than) {
 async function install() {
   const locked = createHash('sha256').update(readFileSync(LOCKFILE)).digest('hex');
   if (existsSync(INSTALLED) && existsSync(STAMP) && readFileSync(STAMP, 'utf8') === locked) return;
-  if (isOlder(INSTALLED, LOCKFILE)) await step('Installing the locked packages', 'npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']);
+  if (isOlder(INSTALLED, LOCKFILE))
+    await step('Installing the locked packages', 'npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']);
   // tap generates its test class for the plug-ins named in .taprc; each `npm ci` wipes that.
   await step('Preparing the test runner', process.execPath, [tool('tap'), 'build']);
   writeFileSync(STAMP, locked);
@@ -82,7 +83,10 @@ function sweep(folder = path.join(ROOT, 'dist')) {
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
     const full = path.join(folder, entry.name);
     if (entry.isDirectory()) sweep(full);
-    else if (entry.name.endsWith('.js') && !existsSync(path.join(ROOT, path.relative(path.join(ROOT, 'dist'), full)).replace(/js$/, 'ts'))) {
+    else if (
+      entry.name.endsWith('.js') &&
+      !existsSync(path.join(ROOT, path.relative(path.join(ROOT, 'dist'), full)).replace(/js$/, 'ts'))
+    ) {
       for (const suffix of ['js', 'js.map', 'd.ts']) rmSync(full.replace(/js$/, suffix), { force: true });
     }
   }

@@ -63,7 +63,9 @@ function onPoint(depth, failed, name, directive, reason) {
   }
   if (depth === 0 && block !== null) {
     const time = /time=([\d.]+)ms/.exec(reason ? `time=${reason}` : '');
-    print(`${failed ? 'FAIL' : 'ok  '} ${shorten(name)}  (${block.tests} ${block.tests === 1 ? 'test' : 'tests'}${time ? `, ${(Number(time[1]) / 1000).toFixed(1)} s` : ''})`);
+    print(
+      `${failed ? 'FAIL' : 'ok  '} ${shorten(name)}  (${block.tests} ${block.tests === 1 ? 'test' : 'tests'}${time ? `, ${(Number(time[1]) / 1000).toFixed(1)} s` : ''})`,
+    );
   }
 }
 
