@@ -104,3 +104,19 @@ export {
   type ValidatorRecord,
   validatorSetFromNodes,
 } from './validator-set.ts';
+export {
+  appendLeaf,
+  EMPTY_LOG,
+  isLogRange,
+  type LogAppend,
+  type LogNodeReader,
+  type LogRange,
+  logLeafHash,
+  logRoot,
+  makeConsistencyProof,
+  makeInclusionProof,
+  merkleRoot,
+  verifyConsistency,
+  verifyInclusion,
+} from './log-tree.ts';
+export { EMPTY_TREE, type KeyProof, keyProof, proveKey, statePath, type TreeReader, type TreeUpdate, updateTree, verifyKeyProof } from './state-tree.ts';
