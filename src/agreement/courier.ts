@@ -1,0 +1,288 @@
+/**
+ * Carries votes, proposals and certificates between this node's engine and the others: by gossip, checked before they are relayed, and
+ * by direct help for the stuck. Design §6 "Gossip is not enough". Bad form or signature → reject; old, early, unknown → ignore.
+ */
+
+import {
+  type Block,
+  CERTIFICATE_MESSAGE_MAX_BYTES,
+  type CertificateMessage,
+  certificateMessage,
+  decode,
+  type Digest,
+  digestToHex,
+  encode,
+  nodeKeyAt,
+  PROPOSAL_MESSAGE_MAX_BYTES,
+  type ProposalMessage,
+  proposalMessage,
+  proposalPayload,
+  sameBytes,
+  sealedDigest,
+  type Sha256,
+  type SignedVote,
+  VOTE_MESSAGE_MAX_BYTES,
+  voteMessage,
+  votePayload,
+} from '../../chain/index.ts';
+import {
+  currentProposals,
+  latestPolka,
+  MAX_FUTURE_ROUNDS,
+  type Proposal,
+  proposerOf,
+  asHeight,
+  asRound,
+  roundCertificate,
+  ownLastVotes,
+  type Vote,
+} from '../../consensus/index.ts';
+import { topicOf } from '../channels.ts';
+import type { Head } from '../ledger/head.ts';
+import type { Metrics } from '../metrics/metrics.ts';
+import type { Clock, Logger, MessageVerdict, Network, SignatureVerifier, SignedItem } from '../ports.ts';
+import { type AssemblyDeps, assembleBlock } from './assembly.ts';
+import type { Courier, Engine } from './engine.ts';
+import { proposalFromRecord, proposalToRecord, valueIdOfDigest, voteFromRecord, voteToRecord } from './records.ts';
+import { isTimely } from './time.ts';
+
+/** Early messages of the next height, kept until this node gets there: a proposal and a few votes from each validator. */
+const MAX_EARLY = 1024;
+const MAX_SEEN = 50_000;
+/** Proposals being assembled at a time; two a round are all that the machine takes. */
+const MAX_ASSEMBLIES = 8;
+
+export interface CourierDeps {
+  readonly chainId: Digest;
+  readonly network: Network;
+  readonly verifier: SignatureVerifier;
+  readonly sha256: Sha256;
+  readonly head: Head;
+  readonly clock: Clock;
+  readonly assembly: AssemblyDeps;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+}
+
+type Early = () => void;
+
+export class GossipCourier implements Courier {
+  readonly #deps: CourierDeps;
+  #engine: Engine | null = null;
+  /** Votes verified in this height and the next: slot and value → their signature. */
+  readonly #seen = new Map<string, Uint8Array>();
+  readonly #assembling = new Set<string>();
+  #early: Early[] = [];
+  #attempt = 0;
+
+  constructor(deps: CourierDeps) {
+    this.#deps = deps;
+  }
+
+  /** Begins to listen; the engine has finished its replay. */
+  start(engine: Engine): void {
+    this.#engine = engine;
+    const { network, chainId } = this.#deps;
+    network.subscribe(topicOf(chainId, 'vote'), (from, data) => this.#onVote(from, data));
+    network.subscribe(topicOf(chainId, 'proposal'), (from, data) => this.#onProposal(from, data));
+    network.subscribe(topicOf(chainId, 'certificate'), (_from, data) => this.#onCertificate(data));
+  }
+
+  sendVote(vote: Vote): void {
+    this.#publish('vote', encode(voteMessage, { vote: voteToRecord(vote), attempt: this.#attempt }));
+  }
+
+  sendProposal(proposal: Proposal, block: Block): void {
+    this.#publish('proposal', encode(proposalMessage, this.#proposalMessage(proposal, block)));
+  }
+
+  heightStarted(): void {
+    this.#attempt = 0;
+    this.#seen.clear();
+    for (const early of this.#early.splice(0)) early();
+  }
+
+  /** Sends again what may have been lost, while the height is undecided; once stuck, also what lets a peer follow. */
+  sendAgain(engine: Engine, stuck: boolean): void {
+    this.#attempt += 1;
+    const { machine } = engine;
+    for (const vote of ownLastVotes(machine)) this.sendVote(vote);
+    for (const proposal of currentProposals(machine)) {
+      const block = engine.value(proposal.valueId);
+      if (proposal.nodeId === machine.self && block !== null) this.sendProposal(proposal, block);
+    }
+    if (!stuck) return;
+    const polka = latestPolka(machine);
+    if (polka !== null) this.#sendCertificate('polka', polka.round, polka.valueId, polka.votes);
+    const round = roundCertificate(machine);
+    if (round !== null) this.#sendCertificate('round', round.round, null, round.votes);
+  }
+
+  #sendCertificate(kind: CertificateMessage['kind'], round: number, valueId: string | null, votes: readonly Vote[]): void {
+    const height = this.#engine?.height ?? 0;
+    const blockId = valueId === null ? null : (votes.find((vote) => vote.valueId === valueId) ?? null);
+    const message = {
+      kind,
+      height,
+      round,
+      blockId: blockId === null ? null : voteToRecord(blockId).blockId,
+      votes: votes.map(voteToRecord),
+      attempt: this.#attempt,
+    };
+    this.#publish('certificate', encode(certificateMessage, message));
+  }
+
+  #publish(topic: 'vote' | 'proposal' | 'certificate', message: Uint8Array): void {
+    this.#deps.network.publish(topicOf(this.#deps.chainId, topic), message).catch((error: unknown) => {
+      this.#deps.log.warn({ topic, error: String(error) }, 'message not sent');
+    });
+  }
+
+  async #onVote(_from: string, data: Uint8Array): Promise<MessageVerdict> {
+    const message = decode(voteMessage, data, { maxBytes: VOTE_MESSAGE_MAX_BYTES });
+    if (!message.ok) return 'reject';
+    const verdict = await this.#checkVote(message.value.vote);
+    if (verdict === 'new') this.#take(message.value.vote);
+    return verdict === 'new' || verdict === 'known' ? 'accept' : verdict;
+  }
+
+  /** Hands a verified vote to the engine, now or when its height begins. */
+  #take(vote: SignedVote): void {
+    const engine = this.#engine;
+    if (engine === null) return;
+    this.#deps.metrics.voteReceived(vote.type);
+    this.#whenReached(vote.height, () => engine.submit(vote.height, { kind: 'vote', vote: voteFromRecord(vote) }));
+  }
+
+  async #checkVote(vote: SignedVote): Promise<'new' | 'known' | 'ignore' | 'reject'> {
+    const engine = this.#engine;
+    if (engine === null || !this.#isNear(vote.height) || this.#isFarRound(vote.height, vote.round)) return 'ignore';
+    const key = nodeKeyAt(this.#deps.head.view, vote.height, vote.nodeId);
+    if (key === null) return 'ignore';
+    const slot = `${vote.height}/${vote.round}/${vote.type}/${digestToHex(vote.nodeId)}/${vote.blockId === null ? 'nil' : digestToHex(vote.blockId)}`;
+    const known = this.#seen.get(slot);
+    if (known !== undefined && sameBytes(known, vote.signature)) return 'known';
+    if (!(await this.#deps.verifier.verify(this.#voteItem(key, vote)))) return 'reject';
+    if (this.#seen.size < MAX_SEEN) this.#seen.set(slot, vote.signature);
+    return 'new';
+  }
+
+  #voteItem(publicKey: Uint8Array, vote: SignedVote): SignedItem {
+    return { publicKey, message: votePayload(this.#deps.chainId, vote), signature: vote.signature };
+  }
+
+  async #onProposal(from: string, data: Uint8Array): Promise<MessageVerdict> {
+    const message = decode(proposalMessage, data, { maxBytes: PROPOSAL_MESSAGE_MAX_BYTES });
+    if (!message.ok) return 'reject';
+    const { proposal, header } = message.value;
+    if (this.#engine === null || !this.#isNear(proposal.height) || this.#isFarRound(proposal.height, proposal.round)) return 'ignore';
+    const key = nodeKeyAt(this.#deps.head.view, proposal.height, proposal.nodeId);
+    if (key === null) return 'ignore';
+    const item = { publicKey: key, message: proposalPayload(this.#deps.chainId, proposal), signature: proposal.signature };
+    if (!(await this.#deps.verifier.verify(item))) return 'reject';
+    const sound = header.height === proposal.height && sameBytes(this.#deps.head.idOfHeader(header), proposal.blockId);
+    if (!sound) return 'reject';
+    this.#whenReached(proposal.height, () => this.#assemble(message.value, from));
+    return 'accept';
+  }
+
+  /** Gathers the value of a proposal, checks it, and hands both to the engine. */
+  #assemble(message: ProposalMessage, from: string): void {
+    const engine = this.#engine;
+    const key = `${message.proposal.round}/${digestToHex(message.proposal.blockId)}`;
+    if (engine === null || this.#assembling.has(key) || this.#assembling.size >= MAX_ASSEMBLIES) return;
+    const proposal = proposalFromRecord(message.proposal);
+    if (currentProposals(engine.machine).some((one) => sameBytes(one.signature, proposal.signature))) return;
+    const isProposer = proposerOf(engine.validators, asHeight(proposal.height), asRound(proposal.round)) === proposal.nodeId;
+    if (!isProposer) return;
+    this.#assembling.add(key);
+    const receivedMs = this.#deps.clock.nowMs();
+    this.#check(engine, message, proposal, from, receivedMs)
+      .catch((error: unknown) => this.#deps.log.error({ height: proposal.height, error: String(error) }, 'proposal could not be checked'))
+      .finally(() => this.#assembling.delete(key));
+  }
+
+  async #check(engine: Engine, message: ProposalMessage, proposal: Proposal, from: string, receivedMs: number): Promise<void> {
+    const { head, log, metrics } = this.#deps;
+    const known = engine.value(valueIdOfDigest(message.proposal.blockId));
+    const proposer = head.peerOf(message.proposal.nodeId);
+    const peers = proposer === null || proposer === from ? [from] : [proposer, from];
+    const block = known ?? (await assembleBlock(this.#deps.assembly, message, peers));
+    if (block === null) {
+      log.warn({ height: proposal.height, round: proposal.round, from }, 'a proposal came without its transactions');
+      return;
+    }
+    if (engine.height !== proposal.height) return;
+    const result = await head.check(block);
+    if (!result.ok) log.warn({ height: proposal.height, round: proposal.round, from, ...result.refusal }, 'proposal refused');
+    const timely = proposal.validRound !== null || isTimely(head.parameters, block.header, proposal.round, receivedMs);
+    if (!timely) {
+      metrics.untimelyProposal();
+      log.warn({ height: proposal.height, round: proposal.round, timeMs: block.header.timeMs, receivedMs }, 'proposal not timely');
+    }
+    engine.submitProposal(proposal, block, result.ok && timely && roundFits(block, proposal));
+  }
+
+  async #onCertificate(data: Uint8Array): Promise<MessageVerdict> {
+    const message = decode(certificateMessage, data, { maxBytes: CERTIFICATE_MESSAGE_MAX_BYTES });
+    if (!message.ok) return 'reject';
+    if (this.#engine === null || message.value.height !== this.#engine.height) return 'ignore';
+    return (await this.takeCertificate(message.value)) ? 'accept' : 'reject';
+  }
+
+  /** Checks every vote of a certificate of the height in work and applies it whole; false when it is forged. */
+  async takeCertificate(certificate: CertificateMessage): Promise<boolean> {
+    const engine = this.#engine;
+    if (engine === null || certificate.height !== engine.height) return false;
+    const items: SignedItem[] = [];
+    for (const vote of certificate.votes) {
+      const key = nodeKeyAt(this.#deps.head.view, vote.height, vote.nodeId);
+      if (key === null || vote.height !== certificate.height) return false;
+      items.push(this.#voteItem(key, vote));
+    }
+    if ((await this.#deps.verifier.verifyMany(items)).includes(false)) return false;
+    const base = { height: asHeight(certificate.height), round: asRound(certificate.round), votes: certificate.votes.map(voteFromRecord) };
+    if (certificate.kind === 'round') {
+      engine.submit(certificate.height, { kind: 'roundCertificate', certificate: base });
+      return true;
+    }
+    if (certificate.blockId === null) return false;
+    const kind = certificate.kind === 'polka' ? 'polkaCertificate' : 'commitCertificate';
+    engine.submit(certificate.height, { kind, certificate: { ...base, valueId: valueIdOfDigest(certificate.blockId) } });
+    return true;
+  }
+
+  #proposalMessage(proposal: Proposal, block: Block): ProposalMessage {
+    return {
+      proposal: proposalToRecord(proposal),
+      header: block.header,
+      sealedDigests: block.transactions.map((transaction) => sealedDigest(this.#deps.sha256, transaction)),
+      lastCommit: block.lastCommit,
+      evidence: block.evidence,
+      attempt: this.#attempt,
+    };
+  }
+
+  /** The height in work or the one after it. */
+  #isNear(height: number): boolean {
+    const current = this.#engine?.height ?? 0;
+    return height === current || height === current + 1;
+  }
+
+  #isFarRound(height: number, round: number): boolean {
+    const machine = this.#engine?.machine;
+    const current = machine !== undefined && machine.height === height ? machine.consensus.round : 0;
+    return round > current + MAX_FUTURE_ROUNDS;
+  }
+
+  #whenReached(height: number, action: () => void): void {
+    const current = this.#engine?.height ?? 0;
+    if (height === current) action();
+    else if (height === current + 1 && this.#early.length < MAX_EARLY) this.#early.push(action);
+  }
+}
+
+/** Design §5: a fresh value bears the round of its proposal, one proposed again at most its validRound. */
+function roundFits(block: Block, proposal: Proposal): boolean {
+  return proposal.validRound === null ? block.header.round === proposal.round : block.header.round <= proposal.validRound;
+}

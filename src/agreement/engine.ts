@@ -1,0 +1,343 @@
+/**
+ * Drives the pure consensus machine in the world: feeds it verified inputs one at a time, writes each to the WAL, and carries out its
+ * outputs in their order: persist, then sign, then send. Design §6. Knows no message format; `Courier` carries what leaves the node.
+ */
+
+import { type Block, type Digest, digestFromHex, proposalPayload, toConsensusSet, validatorSetAt, votePayload } from '../../chain/index.ts';
+import {
+  asHeight,
+  createMachine,
+  type Evidence,
+  type Input,
+  lockedValueOf,
+  type MachineState,
+  type Output,
+  type Proposal,
+  type Round,
+  proposerOf,
+  step,
+  type TimeoutParameters,
+  type ValidatorSet,
+  validValueOf,
+  type Vote,
+  type ValueId,
+} from '../../consensus/index.ts';
+import { assertNever, invariant } from '../invariant.ts';
+import type { Head } from '../ledger/head.ts';
+import type { Clock, FileSystem, Logger, Timer, Timers } from '../ports.ts';
+import { certificateToRecord, nodeIdOfDigest, valueIdOfDigest } from './records.ts';
+import type { SignState, Slot } from './sign-state.ts';
+import { Values } from './values.ts';
+import { Wal } from './wal.ts';
+
+/** Inputs waiting for the machine; a flood beyond it is dropped, gossip brings back what matters. */
+const MAX_EVENTS = 10_000;
+
+/** Carries what this node says to the others. */
+export interface Courier {
+  readonly sendVote: (vote: Vote) => void;
+  readonly sendProposal: (proposal: Proposal, block: Block) => void;
+  /** A new height has begun. */
+  readonly heightStarted: (height: number) => void;
+}
+
+/** Makes the value that this node proposes on top of the head. */
+export interface ValueSource {
+  /** True when there is something to decide now. */
+  readonly wanted: () => boolean;
+  readonly build: (round: number) => Promise<{ readonly block: Block; readonly blockId: Digest }>;
+  readonly evidence: (evidence: Evidence) => void;
+}
+
+export interface EngineOptions {
+  readonly chainId: Digest;
+  readonly nodeId: Digest;
+  /** Signs at heights from here on only; lower ones may have been voted in by a forgotten past. */
+  readonly signFromHeight: number;
+}
+
+export interface EngineDeps {
+  readonly head: Head;
+  readonly files: FileSystem;
+  readonly signState: SignState;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly courier: Courier;
+  readonly source: ValueSource;
+  readonly timeouts: () => TimeoutParameters;
+  readonly log: Logger;
+  /** The node can't go on: a disk or an invariant failed. */
+  readonly fatal: (error: unknown) => void;
+}
+
+type Event =
+  | { readonly kind: 'input'; readonly height: number; readonly input: Input }
+  | { readonly kind: 'value'; readonly height: number; readonly block: Block; readonly id: ValueId }
+  | { readonly kind: 'advance' };
+
+export class Engine {
+  readonly #options: EngineOptions;
+  readonly #deps: EngineDeps;
+  readonly #values = new Values();
+  readonly #events: Event[] = [];
+  #timers: Timer[] = [];
+  #machine: MachineState;
+  #wal: Wal;
+  #signFromHeight: number;
+  #working = false;
+  #stopped = false;
+  #idle: (() => void)[] = [];
+
+  private constructor(options: EngineOptions, deps: EngineDeps, wal: Wal) {
+    this.#options = options;
+    this.#deps = deps;
+    this.#wal = wal;
+    this.#signFromHeight = options.signFromHeight;
+    this.#machine = this.#newMachine();
+  }
+
+  /** Opens the WAL of the height after the head and replays it; nothing from the network may come before this resolves. */
+  static async start(options: EngineOptions, deps: EngineDeps): Promise<Engine> {
+    const { wal, replay } = await Wal.open(deps.files, deps.head.height + 1);
+    const engine = new Engine(options, deps, wal);
+    const outputs: Output[] = [];
+    const proposed = new Set<number>();
+    for (const entry of replay) {
+      if (entry.kind === 'value') {
+        engine.#putValue(engine.#idOf(entry.block), entry.block);
+        continue;
+      }
+      if (entry.input.kind === 'proposeValue') proposed.add(entry.input.round);
+      outputs.push(...engine.#step(entry.input));
+    }
+    if (replay.length > 0) deps.log.info({ height: engine.height, entries: replay.length }, 'write-ahead log replayed');
+    deps.head.onCommit(() => engine.#push({ kind: 'advance' }));
+    engine.#working = true;
+    for (const output of outputs) if (output.kind !== 'getValue' || !proposed.has(output.round)) await engine.#perform(output);
+    engine.#working = false;
+    engine.#deps.courier.heightStarted(engine.height);
+    engine.#work();
+    return engine;
+  }
+
+  /** The height in work: one above the head. */
+  get height(): number {
+    return this.#machine.height;
+  }
+
+  get machine(): MachineState {
+    return this.#machine;
+  }
+
+  get validators(): ValidatorSet {
+    return this.#machine.validators;
+  }
+
+  /** Below this height the node does not sign. */
+  get signFromHeight(): number {
+    return this.#signFromHeight;
+  }
+
+  /** A node that has forgotten what it signed keeps silent up to the heights at which others are found to be. */
+  staySilentThrough(height: number): void {
+    this.#signFromHeight = Math.max(this.#signFromHeight, height + 1);
+  }
+
+  /** A verified input for the height in work; for any other height it is dropped. */
+  submit(height: number, input: Input): void {
+    this.#push({ kind: 'input', height, input });
+  }
+
+  /** A verified proposal with its value; the value is in the WAL before the machine sees it. */
+  submitProposal(proposal: Proposal, block: Block, valid: boolean): void {
+    this.#push({ kind: 'value', height: proposal.height, block, id: proposal.valueId });
+    this.submit(proposal.height, { kind: 'proposal', proposal, valid });
+  }
+
+  /** There may be something to decide: looks, and wakes the machine if so. */
+  wake(): void {
+    if (this.#machine.step === 'waiting' && this.#deps.source.wanted()) this.submit(this.height, { kind: 'valueWanted' });
+  }
+
+  value(id: ValueId): Block | null {
+    return this.#values.get(id);
+  }
+
+  values(): IterableIterator<Block> {
+    return this.#values.all();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#cancelTimers();
+    if (this.#working) await new Promise<void>((resolve) => this.#idle.push(resolve));
+    await this.#wal.close();
+  }
+
+  #push(event: Event): void {
+    if (this.#stopped || (this.#events.length >= MAX_EVENTS && event.kind !== 'advance')) return;
+    this.#events.push(event);
+    this.#work();
+  }
+
+  #work(): void {
+    if (this.#working) return;
+    this.#working = true;
+    this.#drain()
+      .catch((error: unknown) => {
+        this.#stopped = true;
+        this.#deps.fatal(error);
+      })
+      .finally(() => {
+        this.#working = false;
+        for (const resolve of this.#idle.splice(0)) resolve();
+      });
+  }
+
+  async #drain(): Promise<void> {
+    for (;;) {
+      const event = this.#events.shift();
+      if (event === undefined || this.#stopped) return;
+      if (event.kind === 'advance') await this.#advance();
+      else if (event.height === this.height) await this.#take(event);
+    }
+  }
+
+  async #take(event: Exclude<Event, { kind: 'advance' }>): Promise<void> {
+    if (event.kind === 'value') {
+      if (!this.#values.has(event.id)) {
+        this.#putValue(event.id, event.block);
+        this.#wal.appendValue(event.block);
+      }
+      return;
+    }
+    this.#wal.appendInput(event.input);
+    const outputs = this.#step(event.input);
+    if (outputs.some((output) => output.kind === 'castVote' || output.kind === 'propose')) await this.#wal.sync();
+    for (const output of outputs) await this.#perform(output);
+  }
+
+  #step(input: Input): readonly Output[] {
+    const [next, outputs] = step(this.#machine, input);
+    this.#machine = next;
+    return outputs;
+  }
+
+  async #perform(output: Output): Promise<void> {
+    switch (output.kind) {
+      case 'roundStarted':
+        if (output.round > 0) this.#deps.log.info({ height: output.height, round: output.round, proposer: output.proposer }, 'round started');
+        return;
+      case 'getValue':
+        return await this.#proposeNew(output.round);
+      case 'propose':
+        return await this.#propose(output);
+      case 'castVote':
+        return await this.#vote(output);
+      case 'scheduleTimeout':
+        this.#timers.push(
+          this.#deps.timers.set(output.durationMs, () => this.submit(output.timeout.height, { kind: 'timeout', timeout: output.timeout })),
+        );
+        return;
+      case 'decide':
+        return await this.#decide(output);
+      case 'evidence':
+        this.#deps.source.evidence(output.evidence);
+        return;
+      default:
+        assertNever(output);
+    }
+  }
+
+  async #proposeNew(round: Round): Promise<void> {
+    const height = this.height;
+    if (!this.#maySign()) return;
+    const { block, blockId } = await this.#deps.source.build(round);
+    const id = valueIdOfDigest(blockId);
+    this.#push({ kind: 'value', height, block, id });
+    this.submit(height, { kind: 'proposeValue', round, valueId: id });
+  }
+
+  async #propose(output: Extract<Output, { kind: 'propose' }>): Promise<void> {
+    const block = this.#values.get(output.valueId);
+    invariant(block !== null, 'a proposed value is at hand');
+    const blockId = digestFromHex(output.valueId);
+    const payload = proposalPayload(this.#options.chainId, { height: output.height, round: output.round, blockId, validRound: output.validRound });
+    const signature = await this.#sign({ height: output.height, round: output.round, step: 'proposal' }, payload);
+    if (signature === null) return;
+    const { height, round, valueId, validRound } = output;
+    const proposal: Proposal = { height, round, valueId, validRound, nodeId: this.#self(), signature };
+    this.submit(height, { kind: 'proposal', proposal, valid: true });
+    this.#deps.courier.sendProposal(proposal, block);
+  }
+
+  async #vote(output: Extract<Output, { kind: 'castVote' }>): Promise<void> {
+    const { type, height, round, valueId } = output;
+    const blockId = valueId === null ? null : digestFromHex(valueId);
+    const signature = await this.#sign({ height, round, step: type }, votePayload(this.#options.chainId, { type, height, round, blockId }));
+    if (signature === null) return;
+    const vote: Vote = { type, height, round, valueId, nodeId: this.#self(), signature };
+    this.submit(height, { kind: 'vote', vote });
+    this.#deps.courier.sendVote(vote);
+  }
+
+  async #decide(output: Extract<Output, { kind: 'decide' }>): Promise<void> {
+    const { certificate } = output;
+    const block = this.#values.get(certificate.valueId);
+    invariant(block !== null, 'a decided value is at hand');
+    const result = await this.#deps.head.extend(block, certificateToRecord(certificate));
+    if (result.kind === 'refused') invariant(false, `a decided block is refused: ${result.refusal.code}: ${result.refusal.detail}`);
+  }
+
+  /** The head has grown, by this machine's decision or by block sync: begin the height after it. */
+  async #advance(): Promise<void> {
+    if (this.#deps.head.height < this.height) return;
+    this.#cancelTimers();
+    this.#values.clear();
+    this.#machine = this.#newMachine();
+    await this.#wal.advance(this.height);
+    this.#deps.courier.heightStarted(this.height);
+    this.wake();
+  }
+
+  #newMachine(): MachineState {
+    const { head, timeouts } = this.#deps;
+    const validators = toConsensusSet(validatorSetAt(head.view, head.height + 1));
+    const member = validators.some((validator) => validator.nodeId === this.#self());
+    return createMachine({ height: asHeight(head.height + 1), validators, self: member ? this.#self() : null, timeouts: timeouts() });
+  }
+
+  async #sign(slot: Slot, payload: Uint8Array): Promise<Uint8Array | null> {
+    if (!this.#maySign()) return null;
+    const signature = await this.#deps.signState.sign(slot, payload);
+    if (signature === null) this.#deps.log.warn({ ...slot }, 'silent: another signature stands at or after this slot');
+    return signature;
+  }
+
+  #maySign(): boolean {
+    return this.height >= this.#signFromHeight;
+  }
+
+  #putValue(id: ValueId, block: Block): void {
+    this.#values.put(id, block, [lockedValueOf(this.#machine), validValueOf(this.#machine)]);
+  }
+
+  #idOf(block: Block): ValueId {
+    return valueIdOfDigest(this.#deps.head.idOf(block));
+  }
+
+  #self(): ReturnType<typeof nodeIdOfDigest> {
+    return nodeIdOfDigest(this.#options.nodeId);
+  }
+
+  #cancelTimers(): void {
+    for (const timer of this.#timers) timer.cancel();
+    this.#timers = [];
+  }
+
+  /** The proposer of a round of the height in work, as hex. */
+  proposer(round: number): string {
+    return proposerOf(this.validators, this.#machine.height, round as MachineState['round']);
+  }
+}
+

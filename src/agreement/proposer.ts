@@ -1,0 +1,132 @@
+/**
+ * Makes the value that this node proposes: the mempool's transactions on top of the head, the head's certificate, pending evidence.
+ * Design §5 "No work, no block". A transaction that the state refuses is dropped, never proposed.
+ */
+
+import {
+  type Block,
+  type CommitCertificateRecord,
+  type Digest,
+  digestToHex,
+  type EvidenceRecord,
+  evidenceId,
+  executeBlock,
+  MAX_EVIDENCE,
+  type SealedTransaction,
+  type Sha256,
+  transactionId,
+  validatorSetDigest,
+  validatorSetAt,
+  sameBytes,
+} from '../../chain/index.ts';
+import type { Evidence } from '../../consensus/index.ts';
+import { digestFromHex } from '../../chain/index.ts';
+import type { Mempool } from '../claims/mempool.ts';
+import { invariant } from '../invariant.ts';
+import type { Head } from '../ledger/head.ts';
+import type { Metrics } from '../metrics/metrics.ts';
+import type { Clock, Logger, Timers } from '../ports.ts';
+import type { ValueSource } from './engine.ts';
+import { evidenceToRecord } from './records.ts';
+
+/** Room in a block for its header, certificate and evidence beside the transactions. */
+const OVERHEAD_BYTES = 64 * 1024;
+const MAX_PENDING_EVIDENCE = 256;
+
+export interface ProposerDeps {
+  readonly head: Head;
+  readonly mempool: Mempool;
+  readonly sha256: Sha256;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+}
+
+export class Proposer implements ValueSource {
+  readonly #deps: ProposerDeps;
+  readonly #evidence = new Map<string, EvidenceRecord>();
+
+  constructor(deps: ProposerDeps) {
+    this.#deps = deps;
+  }
+
+  wanted(): boolean {
+    const { head, mempool, clock } = this.#deps;
+    return mempool.size > 0 || this.#evidence.size > 0 || clock.nowMs() - head.view.timeMs >= head.parameters.heartbeatMs || this.#setChanges();
+  }
+
+  evidence(evidence: Evidence): void {
+    const record = evidenceToRecord(evidence);
+    const key = digestToHex(evidenceId(this.#deps.sha256, record));
+    if (this.#evidence.has(key) || this.#evidence.size >= MAX_PENDING_EVIDENCE) return;
+    this.#evidence.set(key, record);
+    this.#deps.metrics.evidenceSeen(evidence.kind);
+    this.#deps.log.error({ nodeId: evidence.first.nodeId, height: evidence.first.height, round: evidence.first.round }, `evidence of a ${evidence.kind}`);
+  }
+
+  /** What is on the chain, or too old for it, needs no second telling. */
+  blockCommitted(block: Block): void {
+    for (const one of block.evidence) this.#evidence.delete(digestToHex(evidenceId(this.#deps.sha256, one)));
+    const oldest = block.header.height - this.#deps.head.parameters.maxEvidenceAgeBlocks;
+    for (const [key, one] of this.#evidence) if (one.first.height <= oldest) this.#evidence.delete(key);
+  }
+
+  async build(round: number): Promise<{ readonly block: Block; readonly blockId: Digest }> {
+    const { head, mempool, clock } = this.#deps;
+    await this.#waitForClock();
+    const { parameters } = head;
+    const timeMs = Math.max(clock.nowMs(), head.view.timeMs + 1);
+    const bounds = { maxBytes: parameters.maxBlockBytes - OVERHEAD_BYTES, maxOperations: parameters.maxBlockOperations, timeMs };
+    const lastCommit = await head.certificateOf(head.height);
+    let transactions = mempool.pick(bounds);
+    let evidence: readonly EvidenceRecord[] = [...this.#evidence.values()].slice(0, MAX_EVIDENCE);
+    for (;;) {
+      const made = this.#execute({ round, timeMs, transactions, lastCommit, evidence });
+      if (made.ok) {
+        return { block: { header: made.header, transactions, lastCommit, evidence }, blockId: made.blockId };
+      }
+      const { transactionIndex } = made.refusal;
+      this.#deps.log.warn({ code: made.refusal.code, detail: made.refusal.detail }, 'left out of the proposal');
+      if (transactionIndex !== null) transactions = this.#without(transactions, transactionIndex);
+      else if (evidence.length > 0) evidence = [];
+      else invariant(false, `an empty block can always be made: ${made.refusal.code}: ${made.refusal.detail}`);
+    }
+  }
+
+  #execute(content: {
+    readonly round: number;
+    readonly timeMs: number;
+    readonly transactions: readonly SealedTransaction[];
+    readonly lastCommit: CommitCertificateRecord | null;
+    readonly evidence: readonly EvidenceRecord[];
+  }): ReturnType<typeof executeBlock> {
+    const { head, sha256 } = this.#deps;
+    const height = head.height + 1;
+    return executeBlock(head.view, { ...content, height, proposer: digestFromHex(head.proposerOf(height, content.round)) }, sha256);
+  }
+
+  /** Drops a refused transaction; one that only clashes with an earlier one of this block stays in the mempool's care. */
+  #without(transactions: readonly SealedTransaction[], index: number): readonly SealedTransaction[] {
+    const refused = transactions[index];
+    invariant(refused !== undefined, 'a refusal points at one of the transactions');
+    this.#deps.mempool.drop(transactionId(this.#deps.sha256, refused.claims));
+    return transactions.filter((_, at) => at !== index);
+  }
+
+  #setChanges(): boolean {
+    const { head, sha256 } = this.#deps;
+    const next = head.height + 1;
+    return !sameBytes(
+      validatorSetDigest(sha256, validatorSetAt(head.view, next)),
+      validatorSetDigest(sha256, validatorSetAt(head.view, next + 1)),
+    );
+  }
+
+  /** Block time grows strictly: a proposer whose clock is behind the head's waits for it. */
+  async #waitForClock(): Promise<void> {
+    const { head, clock, timers } = this.#deps;
+    const waitMs = head.view.timeMs + 1 - clock.nowMs();
+    if (waitMs > 0) await new Promise<void>((resolve) => timers.set(waitMs, resolve));
+  }
+}

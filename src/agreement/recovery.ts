@@ -1,0 +1,104 @@
+/**
+ * Keeps an undecided height alive over a network that loses messages: sends own words again, and when nothing moves asks a peer for what
+ * it knows of this height. Design §6 "Gossip is not enough". Decides nothing: everything goes through the courier's checks.
+ */
+
+import { decode, encode, HELP_RESPONSE_MAX_BYTES, helpRequest, helpResponse } from '../../chain/index.ts';
+import { invariant } from '../invariant.ts';
+import type { Logger, Network, Random, Timer, Timers } from '../ports.ts';
+import type { GossipCourier } from './courier.ts';
+import type { Engine } from './engine.ts';
+
+const TICK_MS = 1_000;
+/** Ticks without a step before help is asked for. */
+const STUCK_TICKS = 2;
+const HELP_TIMEOUT_MS = 3_000;
+
+export interface RecoveryDeps {
+  readonly engine: Engine;
+  readonly courier: GossipCourier;
+  readonly network: Network;
+  readonly protocol: string;
+  readonly timers: Timers;
+  readonly random: Random;
+  readonly log: Logger;
+  /** Peer ids of the other authorities. */
+  readonly authorities: () => readonly string[];
+}
+
+export class Recovery {
+  readonly #deps: RecoveryDeps;
+  #timer: Timer | null = null;
+  #last = '';
+  #still = 0;
+  #asking = false;
+
+  constructor(deps: RecoveryDeps) {
+    this.#deps = deps;
+  }
+
+  start(): void {
+    const { network, protocol, courier } = this.#deps;
+    network.handle(protocol, { maxRequestBytes: 256, maxConcurrent: 8 }, async (peer, body) => {
+      const request = decode(helpRequest, body, { maxBytes: 256 });
+      if (!request.ok) {
+        network.penalize(peer, 'bad-message', request.reason);
+        throw new RangeError(request.reason);
+      }
+      return encode(helpResponse, courier.help(request.value.height));
+    });
+    this.#schedule();
+  }
+
+  stop(): void {
+    this.#timer?.cancel();
+    this.#timer = null;
+  }
+
+  #schedule(): void {
+    this.#timer = this.#deps.timers.set(TICK_MS, () => {
+      this.#tick();
+      this.#schedule();
+    });
+  }
+
+  #tick(): void {
+    const { engine, courier } = this.#deps;
+    const { consensus } = engine.machine;
+    const now = `${engine.height}/${consensus.round}/${consensus.step}`;
+    this.#still = now === this.#last ? this.#still + 1 : 0;
+    this.#last = now;
+    if (consensus.step === 'waiting') {
+      engine.wake();
+      return;
+    }
+    if (this.#still === 0) return;
+    const stuck = this.#still >= STUCK_TICKS;
+    courier.sendAgain(engine, stuck);
+    if (stuck && !this.#asking) void this.#askForHelp(engine.height);
+  }
+
+  /** Asks one other authority, chosen by chance, for what it knows of the height. */
+  async #askForHelp(height: number): Promise<void> {
+    const { network, protocol, random, authorities, courier, log } = this.#deps;
+    const connected = new Set(network.peers().map((peer) => peer.peerId));
+    const candidates = authorities().filter((peer) => connected.has(peer));
+    const peer = candidates[Math.floor(random.next() * candidates.length)];
+    if (peer === undefined) return;
+    this.#asking = true;
+    try {
+      const bytes = await network.request(peer, protocol, encode(helpRequest, { height }), {
+        timeoutMs: HELP_TIMEOUT_MS,
+        maxResponseBytes: HELP_RESPONSE_MAX_BYTES,
+      });
+      const answer = decode(helpResponse, bytes, { maxBytes: HELP_RESPONSE_MAX_BYTES });
+      if (answer.ok) await courier.takeHelp(peer, answer.value);
+      else network.penalize(peer, 'bad-message', answer.reason);
+    } catch (error) {
+      invariant(error instanceof Error, 'what is thrown is an error');
+      log.debug({ peer, error: error.message }, 'asked for help in vain');
+    } finally {
+      this.#asking = false;
+    }
+  }
+}

@@ -1,0 +1,147 @@
+/**
+ * The committed chain of this node and the only way to extend it: check a block by the pure rules of `chain`, write it in one synced
+ * batch, then tell whoever follows. Consensus and block sync both end here. A disk error here is fatal: it rejects and the node stops.
+ */
+
+import {
+  type Block,
+  type BlockEffects,
+  blockIdOf,
+  blockSignatures,
+  type ChainView,
+  type CommitCertificateRecord,
+  certificateSignatures,
+  checkBlock,
+  checkCommitCertificate,
+  commitCertificate,
+  block as blockSchema,
+  decode,
+  type Digest,
+  digestToHex,
+  encode,
+  type Sha256,
+} from '../../chain/index.ts';
+import type { ChainStore } from '../../chain/store/index.ts';
+import type { SignatureVerifier } from '../ports.ts';
+
+export const MAX_BLOCK_BYTES = 4 * 1024 * 1024;
+export const MAX_CERTIFICATE_BYTES = 64 * 1024;
+/** Checked values of the height in work; liars can't make it more than two a round. */
+const MAX_CHECKED = 32;
+
+/** Why a block is not for this chain: a code of `chain`'s validity or of its certificate, and the detail. */
+export interface BlockRefusal {
+  readonly code: string;
+  readonly detail: string;
+}
+
+export type CheckResult =
+  | { readonly ok: true; readonly effects: BlockEffects }
+  | { readonly ok: false; readonly refusal: BlockRefusal };
+
+export type ExtendResult = { readonly kind: 'committed' } | { readonly kind: 'not-next' } | { readonly kind: 'refused'; readonly refusal: BlockRefusal };
+
+export interface CommittedBlock {
+  readonly block: Block;
+  readonly blockId: Digest;
+  readonly certificate: CommitCertificateRecord;
+  readonly effects: BlockEffects;
+}
+
+export class Head {
+  readonly #store: ChainStore;
+  readonly #sha256: Sha256;
+  readonly #verifier: SignatureVerifier;
+  readonly #listeners: ((committed: CommittedBlock) => void)[] = [];
+  readonly #checked = new Map<string, CheckResult>();
+  #tail: Promise<unknown> = Promise.resolve();
+
+  constructor(deps: { readonly store: ChainStore; readonly sha256: Sha256; readonly verifier: SignatureVerifier }) {
+    this.#store = deps.store;
+    this.#sha256 = deps.sha256;
+    this.#verifier = deps.verifier;
+  }
+
+  /** The chain as committed; a new object with each block. */
+  get view(): ChainView {
+    return this.#store.view();
+  }
+
+  get height(): number {
+    return this.view.height;
+  }
+
+  get store(): ChainStore {
+    return this.#store;
+  }
+
+  idOf(block: Block): Digest {
+    return blockIdOf(this.#sha256, block.header);
+  }
+
+  /** Listeners are called in order of registration, after the block is on the disk; they must not throw. */
+  onCommit(listener: (committed: CommittedBlock) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  /** Checks a block that would follow the head: signatures by the one rule, all else by `chain`. Computed once for each value. */
+  async check(block: Block): Promise<CheckResult> {
+    const key = digestToHex(this.#sha256(encode(blockSchema, block)));
+    const known = this.#checked.get(key);
+    if (known !== undefined) return known;
+    const view = this.view;
+    const verdicts = await this.#verifier.verifyMany(blockSignatures(view, block, this.#sha256));
+    const result = checkBlock(view, block, verdicts, this.#sha256);
+    if (view.height === this.height) this.#remember(key, result);
+    return result;
+  }
+
+  /** Commits a decided block with its certificate. One at a time, in the order of the calls. */
+  async extend(block: Block, certificate: CommitCertificateRecord): Promise<ExtendResult> {
+    const turn = this.#tail.then(() => this.#extend(block, certificate));
+    this.#tail = turn.catch(() => undefined);
+    return await turn;
+  }
+
+  async #extend(block: Block, certificate: CommitCertificateRecord): Promise<ExtendResult> {
+    const view = this.view;
+    if (block.header.height !== view.height + 1) return { kind: 'not-next' };
+    const refusal = await this.#checkCertificate(view, block, certificate);
+    if (refusal !== null) return { kind: 'refused', refusal };
+    const checked = await this.check(block);
+    if (!checked.ok) return { kind: 'refused', refusal: checked.refusal };
+    const blockBytes = encode(blockSchema, block);
+    const certificateBytes = encode(commitCertificate, certificate);
+    await this.#store.commit({ block: blockBytes, certificate: certificateBytes, effects: checked.effects });
+    this.#checked.clear();
+    const committed = { block, blockId: checked.effects.blockId, certificate, effects: checked.effects };
+    for (const listener of this.#listeners) listener(committed);
+    return { kind: 'committed' };
+  }
+
+  async #checkCertificate(view: ChainView, block: Block, certificate: CommitCertificateRecord): Promise<BlockRefusal | null> {
+    const blockId = blockIdOf(this.#sha256, block.header);
+    const verdicts = await this.#verifier.verifyMany(certificateSignatures(view, certificate));
+    return checkCommitCertificate(view, certificate, { height: block.header.height, blockId, headerRound: block.header.round }, verdicts);
+  }
+
+  #remember(key: string, result: CheckResult): void {
+    if (this.#checked.size >= MAX_CHECKED) {
+      const [oldest] = this.#checked.keys();
+      if (oldest !== undefined) this.#checked.delete(oldest);
+    }
+    this.#checked.set(key, result);
+  }
+}
+
+/** Strict decoding of a block from a peer or the store. */
+export function decodeBlock(data: Uint8Array): { readonly ok: true; readonly value: Block } | { readonly ok: false; readonly reason: string } {
+  return decode(blockSchema, data, { maxBytes: MAX_BLOCK_BYTES });
+}
+
+/** Strict decoding of a commit certificate from a peer or the store. */
+export function decodeCertificate(
+  data: Uint8Array,
+): { readonly ok: true; readonly value: CommitCertificateRecord } | { readonly ok: false; readonly reason: string } {
+  return decode(commitCertificate, data, { maxBytes: MAX_CERTIFICATE_BYTES });
+}
