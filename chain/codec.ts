@@ -56,6 +56,8 @@ function write(writer: Writer, shape: Shape, value: unknown): string | null {
       return value === null ? writer.simple(null) : write(writer, shape.inner, value);
     case 'array':
       return writeArray(writer, shape, value);
+    case 'tuple':
+      return writeTuple(writer, shape.items, value);
     case 'record':
       return writeRecord(writer, shape, value);
     case 'union':
@@ -70,6 +72,16 @@ function writeArray(writer: Writer, shape: { readonly inner: Shape; readonly max
   writer.head(4, value.length);
   for (let index = 0; index < value.length; index += 1) {
     const refusal = write(writer, shape.inner, value[index]);
+    if (refusal !== null) return `[${index}] ${refusal}`;
+  }
+  return null;
+}
+
+function writeTuple(writer: Writer, items: readonly Shape[], value: unknown): string | null {
+  if (!Array.isArray(value) || value.length !== items.length) return `expected an array of ${items.length} items`;
+  writer.head(4, items.length);
+  for (const [index, item] of items.entries()) {
+    const refusal = write(writer, item, value[index]);
     if (refusal !== null) return `[${index}] ${refusal}`;
   }
   return null;
@@ -113,6 +125,8 @@ function read(reader: Reader, shape: Shape): unknown {
       return reader.takeNull() ? null : read(reader, shape.inner);
     case 'array':
       return readArray(reader, shape);
+    case 'tuple':
+      return readTuple(reader, shape.items);
     case 'record':
       return readRecord(reader, shape);
     case 'union':
@@ -159,6 +173,16 @@ function readArray(reader: Reader, shape: { readonly inner: Shape; readonly max:
   if (length > shape.max) return reader.refuse(`expected an array of at most ${shape.max} items`);
   const values: unknown[] = [];
   for (let index = 0; index < length && reader.refusal === null; index += 1) values.push(read(reader, shape.inner));
+  return values;
+}
+
+function readTuple(reader: Reader, items: readonly Shape[]): readonly unknown[] | number {
+  if (reader.major() !== 4 || reader.argument() !== items.length) return reader.refuse(`expected an array of ${items.length} items`);
+  const values: unknown[] = [];
+  for (const item of items) {
+    values.push(read(reader, item));
+    if (reader.refusal !== null) break;
+  }
   return values;
 }
 

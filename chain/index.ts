@@ -1,5 +1,17 @@
 /** What the chain floor shows. */
 
+export {
+  artifactKey,
+  banKey,
+  checkClaimShape,
+  checkNodeRecord,
+  checkReason,
+  checkTransactionShape,
+  keyOf,
+  needsConsent,
+  nodeKey,
+  PARAMETERS_KEY,
+} from './claims.ts';
 export { type Decoded, decode, encode, refusalOf } from './codec.ts';
 export {
   checkCoordinates,
@@ -34,9 +46,109 @@ export {
   transactionId,
   validatorSetDigest,
 } from './identity.ts';
+export { checkPublicKey, hasCanonicalS } from './keys.ts';
+export {
+  MAX_BLOCK_BYTES,
+  MAX_BLOCK_OPERATIONS,
+  MAX_CERTIFICATE_BYTES,
+  MAX_DURATION_MS,
+  MAX_KEY_CLAIMS,
+  MAX_SEALED_BYTES,
+  MAX_TRANSACTION_BYTES,
+} from './limits.ts';
+export {
+  appendLeaf,
+  EMPTY_LOG,
+  isLogRange,
+  type LogAppend,
+  type LogNodeReader,
+  type LogRange,
+  logLeafHash,
+  logRoot,
+  makeConsistencyProof,
+  makeInclusionProof,
+  merkleRoot,
+  verifyConsistency,
+  verifyInclusion,
+} from './log-tree.ts';
+export {
+  type BlocksRequest,
+  type BlocksResponse,
+  blocksRequest,
+  blocksResponse,
+  type CandidateMessage,
+  type CertificateMessage,
+  candidateMessage,
+  certificateMessage,
+  type EndorsementMessage,
+  endorsementMessage,
+  MAX_BLOCKS_RESPONSE_BYTES,
+  MAX_CANDIDATE_MESSAGE_BYTES,
+  MAX_CERTIFICATE_MESSAGE_BYTES,
+  MAX_ENDORSEMENT_MESSAGE_BYTES,
+  MAX_PROPOSAL_MESSAGE_BYTES,
+  MAX_PROPOSAL_RESPONSE_BYTES,
+  MAX_REFUSAL_MESSAGE_BYTES,
+  MAX_REQUEST_BYTES,
+  MAX_SEALED_MESSAGE_BYTES,
+  MAX_STATUS_MESSAGE_BYTES,
+  MAX_TRANSACTIONS_REQUEST_BYTES,
+  MAX_TRANSACTIONS_RESPONSE_BYTES,
+  MAX_VALUE_RESPONSE_BYTES,
+  MAX_VOTE_MESSAGE_BYTES,
+  MAX_VOTES_RESPONSE_BYTES,
+  type ProposalMessage,
+  type ProposalRequest,
+  type ProposalResponse,
+  proposalMessage,
+  proposalRequest,
+  proposalResponse,
+  type RefusalMessage,
+  refusalMessage,
+  type SealedMessage,
+  type StatusMessage,
+  sealedMessage,
+  statusMessage,
+  type TransactionsRequest,
+  type TransactionsResponse,
+  transactionsRequest,
+  transactionsResponse,
+  type ValueRequest,
+  type ValueResponse,
+  type VoteMessage,
+  type VotesRequest,
+  type VotesResponse,
+  valueRequest,
+  valueResponse,
+  voteMessage,
+  votesRequest,
+  votesResponse,
+} from './messages.ts';
+export { checkParameters } from './parameters.ts';
+export { checkAgainstPolicy, checkPolicy, isUpstreamId, type PolicyRefusal, ruleFor } from './policy.ts';
 export type { ScanLimits } from './scan.ts';
 export type { AnySchema, FieldShape, Infer, RecordShape, Schema, Shape } from './schema.ts';
-export { array, bool, bytes, digest, fixedBytes, nullable, oneOf, record, text, uint, union } from './schema.ts';
+export { array, bool, bytes, digest, fixedBytes, nullable, oneOf, record, text, tuple, uint, union } from './schema.ts';
+export {
+  candidatePayload,
+  consentPayload,
+  endorsementPayload,
+  type KeyUse,
+  proposalPayload,
+  refusalPayload,
+  votePayload,
+} from './signing.ts';
+export {
+  EMPTY_TREE,
+  type KeyProof,
+  keyProof,
+  proveKey,
+  statePath,
+  type TreeReader,
+  type TreeUpdate,
+  updateTree,
+  verifyKeyProof,
+} from './state-tree.ts';
 export {
   type AddArtifact,
   type Block,
@@ -104,19 +216,3 @@ export {
   type ValidatorRecord,
   validatorSetFromNodes,
 } from './validator-set.ts';
-export {
-  appendLeaf,
-  EMPTY_LOG,
-  isLogRange,
-  type LogAppend,
-  type LogNodeReader,
-  type LogRange,
-  logLeafHash,
-  logRoot,
-  makeConsistencyProof,
-  makeInclusionProof,
-  merkleRoot,
-  verifyConsistency,
-  verifyInclusion,
-} from './log-tree.ts';
-export { EMPTY_TREE, type KeyProof, keyProof, proveKey, statePath, type TreeReader, type TreeUpdate, updateTree, verifyKeyProof } from './state-tree.ts';

@@ -30,6 +30,7 @@ export type Shape =
   | { readonly kind: 'oneOf'; readonly values: readonly string[] }
   | { readonly kind: 'nullable'; readonly inner: Shape }
   | { readonly kind: 'array'; readonly inner: Shape; readonly max: number }
+  | { readonly kind: 'tuple'; readonly items: readonly Shape[] }
   | RecordShape
   | { readonly kind: 'union'; readonly variants: ReadonlyMap<string, RecordShape> };
 
@@ -87,6 +88,11 @@ export function nullable<T>(inner: Schema<T>): Schema<T | null> {
 /** Array of at most `max` items. */
 export function array<T>(inner: Schema<T>, max: number): Schema<readonly T[]> {
   return { shape: { kind: 'array', inner: inner.shape, max } };
+}
+
+/** Array of exactly these items, in this order. */
+export function tuple<const S extends readonly AnySchema[]>(...items: S): Schema<{ readonly [K in keyof S]: Infer<S[K]> }> {
+  return { shape: { kind: 'tuple', items: items.map((item) => item.shape) } };
 }
 
 /** Record with exactly these keys: none missing, none unknown. At most 23 keys, each of at most 23 ASCII characters. */

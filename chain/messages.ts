@@ -1,0 +1,122 @@
+/**
+ * What travels between nodes, and how large each may be. Follows docs/SPEC.md §8. Shapes only: who may send what and when is the network's
+ * business. `attempt` grows with each re-send, because gossip drops a byte-identical message for two minutes.
+ */
+
+import { MAX_BLOCK_BYTES, MAX_CERTIFICATE_BYTES, MAX_SEALED_BYTES } from './limits.ts';
+import { array, bytes, digest, type Infer, nullable, oneOf, record, uint } from './schema.ts';
+import {
+  blockHeader,
+  candidate,
+  commitCertificate,
+  endorsement,
+  evidence,
+  MAX_EVIDENCE,
+  MAX_TRANSACTIONS,
+  MAX_VALIDATORS,
+  refusal,
+  sealedTransaction,
+  signedProposal,
+  signedVote,
+} from './structures.ts';
+
+const KIB = 1024;
+const attempt = uint(0xffffffff);
+const height = uint();
+const round = uint(0xffff);
+
+/** Gossip: one vote. */
+export const voteMessage = record({ vote: signedVote, attempt });
+export type VoteMessage = Infer<typeof voteMessage>;
+export const MAX_VOTE_MESSAGE_BYTES = 512;
+
+/** Gossip: a proposal with all of its value but the transactions' bytes, which peers mostly hold already. */
+export const proposalMessage = record({
+  proposal: signedProposal,
+  header: blockHeader,
+  sealedDigests: array(digest, MAX_TRANSACTIONS),
+  lastCommit: nullable(commitCertificate),
+  evidence: array(evidence, MAX_EVIDENCE),
+  attempt,
+});
+export type ProposalMessage = Infer<typeof proposalMessage>;
+export const MAX_PROPOSAL_MESSAGE_BYTES: number = 160 * KIB;
+
+/** Gossip or direct: votes that justify a step, for those who missed them. A round certificate may hold prevotes and precommits. */
+export const certificateMessage = record({
+  kind: oneOf('polka', 'round', 'commit'),
+  height,
+  round,
+  votes: array(signedVote, 2 * MAX_VALIDATORS),
+});
+export type CertificateMessage = Infer<typeof certificateMessage>;
+export const MAX_CERTIFICATE_MESSAGE_BYTES: number = 128 * KIB;
+
+/** Gossip: an unsealed transaction. */
+export const candidateMessage = record({ candidate, attempt });
+export type CandidateMessage = Infer<typeof candidateMessage>;
+export const MAX_CANDIDATE_MESSAGE_BYTES: number = 352 * KIB;
+
+/** Gossip or direct: one endorsement. */
+export const endorsementMessage = record({ transactionId: digest, endorsement });
+export type EndorsementMessage = Infer<typeof endorsementMessage>;
+export const MAX_ENDORSEMENT_MESSAGE_BYTES = 512;
+
+/** Gossip or direct: one refusal. */
+export const refusalMessage = record({ refusal });
+export type RefusalMessage = Infer<typeof refusalMessage>;
+export const MAX_REFUSAL_MESSAGE_BYTES: number = 2 * KIB;
+
+/** Gossip or direct: a transaction ready for a block. */
+export const sealedMessage = record({ transaction: sealedTransaction });
+export type SealedMessage = Infer<typeof sealedMessage>;
+export const MAX_SEALED_MESSAGE_BYTES: number = MAX_SEALED_BYTES + 64;
+
+/** Gossip: where a node stands. `nodeId` null for a regular node. Unsigned: a hint where to ask, never a proof. */
+export const statusMessage = record({ height, blockId: digest, timeMs: uint(), nodeId: nullable(digest) });
+export type StatusMessage = Infer<typeof statusMessage>;
+export const MAX_STATUS_MESSAGE_BYTES = 256;
+
+/** Bound of every request below. */
+export const MAX_REQUEST_BYTES = 128;
+
+/** Asks for committed blocks from height `from` on. */
+export const blocksRequest = record({ from: height, max: uint(64) });
+export type BlocksRequest = Infer<typeof blocksRequest>;
+/** As many as fit, in order; `height` is the answering node's own. Each block and certificate is decoded under its own limit. */
+export const blocksResponse = record({
+  blocks: array(record({ block: bytes(MAX_BLOCK_BYTES), certificate: bytes(MAX_CERTIFICATE_BYTES) }), 64),
+  height,
+});
+export type BlocksResponse = Infer<typeof blocksResponse>;
+export const MAX_BLOCKS_RESPONSE_BYTES: number = 4 * MAX_BLOCK_BYTES;
+
+/** Asks for transactions by the digests of their sealed bytes. */
+export const transactionsRequest = record({ digests: array(digest, MAX_TRANSACTIONS) });
+export type TransactionsRequest = Infer<typeof transactionsRequest>;
+export const MAX_TRANSACTIONS_REQUEST_BYTES: number = 72 * KIB;
+/** The sealed bytes of those it has. */
+export const transactionsResponse = record({ transactions: array(bytes(MAX_SEALED_BYTES), MAX_TRANSACTIONS) });
+export type TransactionsResponse = Infer<typeof transactionsResponse>;
+export const MAX_TRANSACTIONS_RESPONSE_BYTES: number = MAX_BLOCK_BYTES + 64 * KIB;
+
+/** Asks for the proposal of a round. */
+export const proposalRequest = record({ height, round });
+export type ProposalRequest = Infer<typeof proposalRequest>;
+export const proposalResponse = record({ proposal: nullable(proposalMessage) });
+export type ProposalResponse = Infer<typeof proposalResponse>;
+export const MAX_PROPOSAL_RESPONSE_BYTES: number = MAX_PROPOSAL_MESSAGE_BYTES + 64;
+
+/** Asks for the whole block behind a proposal. */
+export const valueRequest = record({ blockId: digest });
+export type ValueRequest = Infer<typeof valueRequest>;
+export const valueResponse = record({ block: nullable(bytes(MAX_BLOCK_BYTES)) });
+export type ValueResponse = Infer<typeof valueResponse>;
+export const MAX_VALUE_RESPONSE_BYTES: number = MAX_BLOCK_BYTES + 64;
+
+/** Asks for the votes of a round. */
+export const votesRequest = record({ height, round });
+export type VotesRequest = Infer<typeof votesRequest>;
+export const votesResponse = record({ votes: array(signedVote, 2 * MAX_VALIDATORS) });
+export type VotesResponse = Infer<typeof votesResponse>;
+export const MAX_VOTES_RESPONSE_BYTES: number = 128 * KIB;
