@@ -1,0 +1,185 @@
+/**
+ * Keeps the node in company. Known peers (the authorities) are dialled until connected and again when lost; the bootstrap list is worked through
+ * whenever no peer is connected; peers that discovery names are dialled while there are few. Every wait backs off, up to a cap, with chance in it.
+ * Never gives up, and never lets a dead entry hold up the others.
+ */
+
+import type { Logger, Random, Timer, Timers } from '../ports.ts';
+import { fetchAddressList } from './address-list.ts';
+
+export interface ConnectorOptions {
+  /** Multiaddrs, or http(s) URLs of lists of them. */
+  readonly bootstrap: readonly string[];
+  /** Peers kept connected, by id, each with its multiaddrs. */
+  readonly peers: ReadonlyMap<string, readonly string[]>;
+  /** Discovered peers are dialled below this number of connected ones. Default 8. */
+  readonly enoughPeers?: number;
+}
+
+/** What the connector needs of libp2p. */
+export interface Dialler {
+  readonly connectedPeers: () => number;
+  readonly isConnected: (peerId: string) => boolean;
+  /** Rejects when no address answers. */
+  readonly dial: (addresses: readonly string[], signal: AbortSignal) => Promise<void>;
+}
+
+export interface Connector {
+  readonly start: () => void;
+  readonly stop: () => void;
+  readonly peerChanged: (peerId: string, connected: boolean) => void;
+  readonly discovered: (peerId: string, addresses: readonly string[]) => void;
+}
+
+interface ConnectorDeps {
+  readonly dialler: Dialler;
+  readonly timers: Timers;
+  readonly random: Random;
+  readonly logger: Logger;
+}
+
+const KNOWN_PEER = { firstMs: 250, mostMs: 15_000 } as const;
+const BOOTSTRAP = { firstMs: 500, mostMs: 60_000 } as const;
+const BOOTSTRAP_ADDRESSES = 256;
+const DISCOVERY_DIALS = 4;
+
+export function openConnector(options: ConnectorOptions, deps: ConnectorDeps): Connector {
+  const { dialler, logger } = deps;
+  let stopping = new AbortController();
+  let dialsOfDiscovery = 0;
+
+  const isIsolated = (): boolean => dialler.connectedPeers() === 0;
+  const bootstrap = repeater(BOOTSTRAP, deps, async (signal) => {
+    if (options.bootstrap.length === 0 || !isIsolated()) return 'done';
+    for (const addresses of shuffled(await bootstrapAddresses(options.bootstrap, signal, logger), deps.random)) {
+      if (signal.aborted || !isIsolated()) return 'done';
+      await attempt([addresses], signal);
+    }
+    return isIsolated() ? 'again' : 'done';
+  });
+  const known = new Map(
+    [...options.peers].map(([peerId, addresses]) => [
+      peerId,
+      repeater(KNOWN_PEER, deps, async (signal) => {
+        if (dialler.isConnected(peerId)) return 'done';
+        return (await attempt(addresses, signal)) ? 'done' : 'again';
+      }),
+    ]),
+  );
+
+  async function attempt(addresses: readonly string[], signal: AbortSignal): Promise<boolean> {
+    try {
+      await dialler.dial(addresses, signal);
+      return true;
+    } catch (error) {
+      logger.debug({ addresses, error }, 'peer not reached');
+      return false;
+    }
+  }
+
+  return {
+    start: () => {
+      stopping = new AbortController();
+      bootstrap.run(stopping.signal);
+      for (const redial of known.values()) redial.run(stopping.signal);
+    },
+    stop: () => {
+      stopping.abort();
+      bootstrap.cancel();
+      for (const redial of known.values()) redial.cancel();
+    },
+    peerChanged: (peerId, connected) => {
+      if (connected || stopping.signal.aborted) return;
+      known.get(peerId)?.run(stopping.signal);
+      if (isIsolated()) bootstrap.run(stopping.signal);
+    },
+    discovered: (peerId, addresses) => {
+      const isEnough = dialler.connectedPeers() >= (options.enoughPeers ?? 8) || dialsOfDiscovery >= DISCOVERY_DIALS;
+      if (isEnough || stopping.signal.aborted || addresses.length === 0 || dialler.isConnected(peerId)) return;
+      dialsOfDiscovery += 1;
+      void attempt(addresses, stopping.signal).finally(() => {
+        dialsOfDiscovery -= 1;
+      });
+    },
+  };
+}
+
+interface Repeater {
+  /** Starts at once unless it is running already; a pending wait is cut short. */
+  readonly run: (signal: AbortSignal) => void;
+  readonly cancel: () => void;
+}
+
+/** Repeats `work` until it says `done`, waiting longer each time. */
+function repeater(
+  wait: { readonly firstMs: number; readonly mostMs: number },
+  deps: { readonly timers: Timers; readonly random: Random; readonly logger: Logger },
+  work: (signal: AbortSignal) => Promise<'done' | 'again'>,
+): Repeater {
+  let failures = 0;
+  let running = false;
+  let wanted = false;
+  let pending: Timer | null = null;
+
+  async function turn(signal: AbortSignal): Promise<void> {
+    running = true;
+    wanted = false;
+    const outcome = await work(signal).catch((error: unknown) => {
+      deps.logger.error({ error }, 'dialling failed');
+      return 'again' as const;
+    });
+    running = false;
+    if (signal.aborted) return;
+    if (outcome === 'done') {
+      failures = 0;
+      if (wanted) run(signal);
+      return;
+    }
+    const mostMs = Math.min(wait.mostMs, wait.firstMs * 2 ** Math.min(failures, 20));
+    failures += 1;
+    pending = deps.timers.set(mostMs * (0.5 + deps.random.next() / 2), () => {
+      pending = null;
+      void turn(signal);
+    });
+  }
+
+  function run(signal: AbortSignal): void {
+    wanted = true;
+    if (running || signal.aborted) return;
+    pending?.cancel();
+    pending = null;
+    void turn(signal);
+  }
+
+  return {
+    run,
+    cancel: () => {
+      pending?.cancel();
+      pending = null;
+      failures = 0;
+    },
+  };
+}
+
+/** Plain multiaddrs, and what the URLs list; a dead or foul URL is skipped. */
+async function bootstrapAddresses(entries: readonly string[], signal: AbortSignal, logger: Logger): Promise<readonly string[]> {
+  const lists = await Promise.all(
+    entries.map(async (entry) => {
+      if (!/^https?:\/\//.test(entry)) return [entry];
+      try {
+        return await fetchAddressList(entry, signal);
+      } catch (error) {
+        logger.warn({ url: entry, error }, 'bootstrap list not read');
+        return [];
+      }
+    }),
+  );
+  return [...new Set(lists.flat())].slice(0, BOOTSTRAP_ADDRESSES);
+}
+
+function shuffled<T>(items: readonly T[], random: Random): readonly T[] {
+  return items
+    .map((item) => ({ item, order: random.next() }))
+    .sort((left, right) => left.order - right.order)
+    .map(({ item }) => item);
+}
