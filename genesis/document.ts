@@ -8,6 +8,8 @@ import { readFile, writeFile } from 'node:fs/promises';
 import {
   array,
   asDigest,
+  checkNodeRecord,
+  checkParameters,
   compareBytes,
   type Digest,
   decode,
@@ -27,7 +29,6 @@ import {
   text,
   uint,
 } from '../chain/index.ts';
-import { checkParameters } from './check-parameters.ts';
 import { GenesisError } from './genesis-error.ts';
 
 export const GENESIS_VERSION = 1;
@@ -53,9 +54,6 @@ export const genesisDocument: Schema<GenesisDocument> = record({
   nodes: array(nodeRecord, MAX_VALIDATORS),
 });
 
-/** Null for a key that may be admitted, else why not. */
-export type KeyAdmission = (publicKey: Uint8Array) => string | null;
-
 const sha256: Sha256 = (data) => asDigest(new Uint8Array(createHash('sha256').update(data).digest()));
 
 /** The chain id: SHA-256 of the document's canonical bytes. */
@@ -64,15 +62,15 @@ export function chainIdOf(document: GenesisDocument): Digest {
 }
 
 /** Null for a document that a network can begin with, else why not, in one line. */
-export function checkGenesis(document: GenesisDocument, admission: KeyAdmission): string | null {
+export function checkGenesis(document: GenesisDocument): string | null {
   if (document.version !== GENESIS_VERSION) return `expected genesis version ${GENESIS_VERSION}, got ${document.version}`;
   if (!/^[a-z0-9][a-z0-9-]*$/.test(document.name))
     return `expected a name of lower-case letters, digits and dashes, got '${document.name}'`;
   if (document.timeMs === 0) return 'expected a time after 1970';
-  return checkNodes(document, admission) ?? checkParameters(document.parameters);
+  return checkNodes(document) ?? checkParameters(document.parameters);
 }
 
-function checkNodes({ nodes }: GenesisDocument, admission: KeyAdmission): string | null {
+function checkNodes({ nodes }: GenesisDocument): string | null {
   if (nodes.length === 0) return 'expected at least one node';
   const owners = new Map<string, string>();
   const names = new Set<string>();
@@ -80,13 +78,12 @@ function checkNodes({ nodes }: GenesisDocument, admission: KeyAdmission): string
     const previous = nodes[index - 1];
     if (previous !== undefined && compareBytes(previous.nodeId, node.nodeId) >= 0)
       return `nodes: expected in order of nodeId, not so at ${node.name}`;
-    if (!/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(node.name)) return `node ${index}: '${node.name}' is not a name`;
+    const refusal = checkNodeRecord(node);
+    if (refusal !== null) return `node ${index} (${node.name}): ${refusal}`;
     if (names.has(node.name)) return `two nodes are called ${node.name}`;
     names.add(node.name);
     if (!sameBytes(node.nodeId, nodeIdOf(sha256, node.networkKey))) return `node ${node.name}: nodeId is not the digest of its network key`;
     for (const use of ['networkKey', 'consensusKey', 'checkpointKey'] as const) {
-      const refusal = admission(node[use]);
-      if (refusal !== null) return `node ${node.name}: ${use}: ${refusal}`;
       const hex = Buffer.from(node[use]).toString('hex');
       const owner = owners.get(hex);
       if (owner !== undefined) return `node ${node.name}: ${use} is also ${owner}`;
@@ -97,18 +94,18 @@ function checkNodes({ nodes }: GenesisDocument, admission: KeyAdmission): string
 }
 
 /** Decodes and checks; throws a GenesisError naming `path`. */
-export function parseGenesis(data: Uint8Array, options: { readonly path: string; readonly admission: KeyAdmission }): GenesisDocument {
+export function parseGenesis(data: Uint8Array, options: { readonly path: string }): GenesisDocument {
   const { path } = options;
   const decoded = decode(genesisDocument, data, { maxBytes: MAX_GENESIS_BYTES });
   if (!decoded.ok) throw new GenesisError('damaged-genesis', `${path} is no genesis document: ${decoded.reason}`, { path });
-  const refusal = checkGenesis(decoded.value, options.admission);
+  const refusal = checkGenesis(decoded.value);
   if (refusal !== null) throw new GenesisError('invalid-genesis', `${path} can begin no network: ${refusal}`, { path });
   return decoded.value;
 }
 
 /** Reads, decodes and checks; throws a GenesisError. */
-export async function loadGenesis(path: string, admission: KeyAdmission): Promise<GenesisDocument> {
-  return parseGenesis(await readGenesisFile(path), { path, admission });
+export async function loadGenesis(path: string): Promise<GenesisDocument> {
+  return parseGenesis(await readGenesisFile(path), { path });
 }
 
 /** Writes the canonical bytes; throws a GenesisError (`exists`) rather than replace a file. */

@@ -1,6 +1,5 @@
 /** What the genesis floor shows. */
 
-export { checkParameters } from './check-parameters.ts';
 export { DEFAULT_PARAMETERS, localnetPolicy } from './default-parameters.ts';
 export {
   chainIdOf,
@@ -10,7 +9,6 @@ export {
   GENESIS_VERSION,
   type GenesisDocument,
   genesisDocument,
-  type KeyAdmission,
   loadGenesis,
   parseGenesis,
   saveGenesis,
@@ -33,12 +31,13 @@ export {
 } from './key-files.ts';
 export {
   ADMIN_TOKEN_FILE,
-  DEFAULT_PORTS,
   type Localnet,
   type LocalnetNode,
   type LocalnetOptions,
   type LocalnetPorts,
   PUBLISH_TOKEN_FILE,
+  packedPorts,
+  standardPorts,
   writeLocalnet,
 } from './localnet.ts';
 export { peerIdOfKey } from './peer-id.ts';

@@ -8,15 +8,7 @@ import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { compareBytes, type Digest, formatDigest, type Parameters } from '../chain/index.ts';
 import { DEFAULT_PARAMETERS, localnetPolicy } from './default-parameters.ts';
-import {
-  chainIdOf,
-  checkGenesis,
-  GENESIS_FILE_NAME,
-  GENESIS_VERSION,
-  type GenesisDocument,
-  type KeyAdmission,
-  saveGenesis,
-} from './document.ts';
+import { chainIdOf, checkGenesis, GENESIS_FILE_NAME, GENESIS_VERSION, type GenesisDocument, saveGenesis } from './document.ts';
 import { GenesisError } from './genesis-error.ts';
 import { generateNodeKeys, KEYS_FOLDER, type NodeKeys, nodeRecordOf, publicKeysOf, saveNodeKeys, writeSecret } from './key-files.ts';
 import { peerIdOfKey } from './peer-id.ts';
@@ -31,14 +23,24 @@ export interface LocalnetPorts {
   readonly metrics: number;
 }
 
-export const DEFAULT_PORTS: LocalnetPorts = { http: 7888, admin: 7889, p2p: 44_000, metrics: 9464 };
+/** The well-known ports for node 0, and those after them: 7888 + 10i, 7889 + 10i, 44000 + i, 9464 + i. */
+export function standardPorts(index: number): LocalnetPorts {
+  return { http: 7888 + 10 * index, admin: 7889 + 10 * index, p2p: 44_000 + index, metrics: 9464 + index };
+}
+
+/** Four ports in a row for each node, ten apart, from `basePort` on: packages, admin, metrics, p2p. */
+export function packedPorts(basePort: number): (index: number) => LocalnetPorts {
+  return (index) => {
+    const first = basePort + 10 * index;
+    return { http: first, admin: first + 1, metrics: first + 2, p2p: first + 3 };
+  };
+}
 
 export interface LocalnetOptions {
   readonly outDir: string;
   readonly authorities: number;
   readonly mirrors: number;
-  /** Of the first node; the others count on from it. */
-  readonly ports: LocalnetPorts;
+  readonly portsOf: (index: number) => LocalnetPorts;
   readonly timeMs: number;
   readonly name?: string;
   /** In place of the default parameters; the policy stays the localnet's. */
@@ -64,11 +66,11 @@ interface Draft extends LocalnetNode {
 }
 
 /** Node i counts from 0 over the authorities, then the mirrors. Throws a GenesisError. */
-export async function writeLocalnet(options: LocalnetOptions, admission: KeyAdmission): Promise<Localnet> {
+export async function writeLocalnet(options: LocalnetOptions): Promise<Localnet> {
   checkOptions(options);
   const drafts = draftNodes(options);
   const document = draftGenesis(options, drafts);
-  const refusal = checkGenesis(document, admission);
+  const refusal = checkGenesis(document);
   if (refusal !== null) throw new GenesisError('bad-option', `such a network can't begin: ${refusal}`);
   const outDir = resolve(options.outDir);
   await refuseOccupied(outDir);
@@ -85,19 +87,16 @@ export async function writeLocalnet(options: LocalnetOptions, admission: KeyAdmi
   return { chainId: chainIdOf(document), nodes: drafts.map(({ keys: _keys, ...node }) => node) };
 }
 
-function checkOptions({ authorities, mirrors, ports }: LocalnetOptions): void {
+function checkOptions({ authorities, mirrors, portsOf }: LocalnetOptions): void {
   const count = authorities + mirrors;
   if (authorities < 1 || authorities > 64) throw new GenesisError('bad-option', `expected 1 to 64 authorities, got ${authorities}`);
   if (mirrors < 0 || mirrors > 64) throw new GenesisError('bad-option', `expected 0 to 64 mirrors, got ${mirrors}`);
-  const used = Array.from({ length: count }, (_, index) => Object.values(portsOf(ports, index))).flat();
+  const used = Array.from({ length: count }, (_, index) => Object.values(portsOf(index))).flat();
   const outside = used.find((port) => port < 1 || port > 65_535);
-  if (outside !== undefined) throw new GenesisError('bad-option', `port ${outside} does not exist: choose a lower base port`);
+  if (outside !== undefined) throw new GenesisError('bad-option', `port ${outside} does not exist: choose a lower base port (--base-port)`);
   const doubled = used.find((port, index) => used.indexOf(port) !== index);
-  if (doubled !== undefined) throw new GenesisError('bad-option', `port ${doubled} would be used twice: choose other base ports`);
-}
-
-function portsOf(base: LocalnetPorts, index: number): LocalnetPorts {
-  return { http: base.http + 10 * index, admin: base.admin + 10 * index, p2p: base.p2p + index, metrics: base.metrics + index };
+  if (doubled !== undefined)
+    throw new GenesisError('bad-option', `port ${doubled} would be used twice: choose another base port (--base-port)`);
 }
 
 function draftNodes(options: LocalnetOptions): readonly Draft[] {
@@ -106,7 +105,7 @@ function draftNodes(options: LocalnetOptions): readonly Draft[] {
     const name = isAuthority ? `node${index + 1}` : `mirror${index + 1 - options.authorities}`;
     const keys = generateNodeKeys();
     const peerId = peerIdOfKey(publicKeysOf(keys).network);
-    const ports = portsOf(options.ports, index);
+    const ports = options.portsOf(index);
     return {
       name,
       role: isAuthority ? 'authority' : 'mirror',
