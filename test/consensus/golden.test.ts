@@ -9,7 +9,7 @@ import t from 'tap';
 import { machine, printState, run } from './notation.ts';
 
 const folder = new URL('../../../test/consensus/golden/', import.meta.url);
-const isUpdate = process.env['CAIRN_UPDATE_GOLDEN'] === '1';
+const isUpdate = process.env.CAIRN_UPDATE_GOLDEN === '1';
 
 /** The file as it should be: comments and inputs as they are, outputs and states as they come. */
 function render(text: string): string {
