@@ -91,7 +91,9 @@ export function openZip215(
     verify: (item) => {
       if (closed) return Promise.reject(new VerifierError('closed', 'expected an open verifier, but it was shut down'));
       if (waiting.length >= options.maxWaiting) {
-        return Promise.reject(new VerifierError('overloaded', `expected fewer than ${options.maxWaiting} signatures waiting for a second opinion`));
+        return Promise.reject(
+          new VerifierError('overloaded', `expected fewer than ${options.maxWaiting} signatures waiting for a second opinion`),
+        );
       }
       return new Promise((resolve, reject) => {
         waiting.push({ item, resolve, reject });

@@ -13,7 +13,8 @@ export async function withDeadline<T>(
 ): Promise<T> {
   const controller = new AbortController();
   const { signal: outer, timeoutMs } = options;
-  const onOuterAbort = (): void => controller.abort(new NetworkError('aborted', 'expected an answer, but the caller gave up', outer?.reason));
+  const onOuterAbort = (): void =>
+    controller.abort(new NetworkError('aborted', 'expected an answer, but the caller gave up', outer?.reason));
   if (outer?.aborted === true) onOuterAbort();
   outer?.addEventListener('abort', onOuterAbort, { once: true });
   const timer = options.timers.set(timeoutMs, () => {

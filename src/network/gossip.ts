@@ -233,7 +233,8 @@ async function* namingBadFraming(from: string, frames: AsyncIterable<Frame>, dep
   try {
     yield* frames;
   } catch (error) {
-    if (error instanceof Error && /^Invalid(Data|Message)Length/.test(error.name)) deps.penalize(from, 'bad-message', 'gossip frame over the limit');
+    if (error instanceof Error && /^Invalid(Data|Message)Length/.test(error.name))
+      deps.penalize(from, 'bad-message', 'gossip frame over the limit');
     throw error;
   }
 }

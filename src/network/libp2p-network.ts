@@ -4,20 +4,20 @@
  */
 
 import { generateKeyPairFromSeed, publicKeyFromRaw } from '@libp2p/crypto/keys';
-import type { Connection, Libp2p } from '@libp2p/interface';
+import type { Connection, ConnectionGater, Libp2p, PrivateKey } from '@libp2p/interface';
 import { peerIdFromPrivateKey, peerIdFromPublicKey, peerIdFromString } from '@libp2p/peer-id';
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr';
 import type { Libp2pOptions } from 'libp2p';
 import type { Clock, Logger, Network, PeerFault, PeerInfo, Random, Timer, Timers } from '../ports.ts';
-import { type Connector, openConnector } from './connector.ts';
+import { type Connector, type Dialler, openConnector } from './connector.ts';
 import { withDeadline } from './deadline.ts';
 import { NetworkError } from './errors.ts';
 import { makeGater } from './gater.ts';
-import { type GossipOptions, openGossip } from './gossip.ts';
-import { type CairnServices, MAX_INBOUND_STREAMS, makeNode } from './libp2p-node.ts';
-import { openPeerRequests } from './peer-requests.ts';
+import { type Gossip, type GossipOptions, openGossip } from './gossip.ts';
+import { type CairnServices, MAX_INBOUND_STREAMS, makeNode, type NodeSettings } from './libp2p-node.ts';
+import { type Libp2pRequests, openPeerRequests } from './peer-requests.ts';
 import { openPenalties, type PenaltyOptions } from './penalties.ts';
-import { openProviders } from './providers.ts';
+import { openProviders, type Providers } from './providers.ts';
 
 export interface Libp2pNetworkOptions {
   /** Raw Ed25519 seed of the network key, 32 bytes. */
@@ -58,95 +58,10 @@ const SWEEP_MS = 5_000;
 export async function openLibp2pNetwork(options: Libp2pNetworkOptions, deps: Libp2pNetworkDeps): Promise<Network> {
   const privateKey = await generateKeyPairFromSeed('Ed25519', options.networkSeed);
   const peerId = peerIdFromPrivateKey(privateKey).toString();
-  const listeners: ((peerId: string, connected: boolean) => void)[] = [];
-  const penalties = openPenalties(options.penalties ?? {}, deps.clock);
-  let node: Libp2p<CairnServices> | null = null;
-  let sweep: Timer | null = null;
-
-  const penalize = (offender: string, fault: PeerFault, detail: string): void => {
-    if (offender === peerId) return;
-    const banMs = penalties.add(offender, fault);
-    deps.logger.warn({ peerId: offender, fault, detail, banMs }, 'peer sent away');
-    for (const connection of connectionsOf(node, offender)) connection.abort(new NetworkError('closed', `peer sent away: ${fault}`));
-  };
-  const inner = { clock: deps.clock, timers: deps.timers, logger: deps.logger, penalize };
-  const gossip = openGossip(options.gossip ?? {}, inner);
-  const requests = openPeerRequests(inner);
-  const providers = openProviders({ timers: deps.timers, logger: deps.logger, ownPeerId: peerId });
-  const connector = openConnector(
-    { bootstrap: withoutSelf(options.bootstrap ?? [], peerId), peers: peersById(withoutSelf(options.peers ?? [], peerId)) },
-    {
-      ...deps,
-      dialler: {
-        connectedPeers: () => node?.getPeers().length ?? 0,
-        isConnected: (other) => connectionsOf(node, other).length > 0,
-        dial: async (addresses, signal) => {
-          await node?.dial(addresses.map(asMultiaddr), { signal });
-        },
-      },
-    },
-  );
-  const gater = makeGater({
-    ownPeerId: peerId,
-    isBanned: penalties.isBanned,
-    connectionsOf: (other) => node?.getConnections(other).length ?? 0,
-    metSelf: (address) => {
-      if (isOwnAddress(node, address)) return;
-      deps.logger.error({ address }, 'another node holds this network key');
-      deps.onDuplicateSelf?.(address);
-    },
-  });
-
-  async function start(): Promise<void> {
-    if (node !== null) throw new RangeError('expected a stopped network, but it runs already');
-    const made = await makeNode({
-      privateKey,
-      chainTag: options.chainId.slice(0, 16),
-      listen: options.listen,
-      announce: options.announce ?? [],
-      mdns: options.mdns ?? false,
-      dht: options.dht ?? true,
-      gater,
-      gossip: gossip.service,
-      metrics: options.metrics,
-    });
-    node = made;
-    announceChanges(made, { connector, listeners });
-    try {
-      await requests.attach(made);
-      await made.start();
-    } catch (error) {
-      await stop();
-      throw error;
-    }
-    gossip.attach(made.services.pubsub);
-    providers.attach(made);
-    connector.start();
-    scheduleSweep();
-  }
-
-  async function stop(): Promise<void> {
-    sweep?.cancel();
-    connector.stop();
-    providers.detach();
-    gossip.detach();
-    requests.detach();
-    const running = node;
-    node = null;
-    await running?.stop();
-  }
-
-  /** Streams of unknown protocols reach no handler of ours, so they are counted from outside. */
-  function scheduleSweep(): void {
-    sweep = deps.timers.set(SWEEP_MS, () => {
-      for (const connection of node?.getConnections() ?? []) {
-        const inbound = connection.streams.filter((stream) => stream.direction === 'inbound').length;
-        if (inbound > MAX_INBOUND_STREAMS / 2) penalize(connection.remotePeer.toString(), 'spam', `${inbound} open streams`);
-      }
-      if (node !== null) scheduleSweep();
-    });
-  }
-
+  const running: Running = { node: null };
+  const listeners: PeerListener[] = [];
+  const parts = assemble(running, { options, peerId }, deps);
+  const { gossip, requests, providers } = parts;
   return {
     peerId,
     peerIdOf: (networkKey) => peerIdFromPublicKey(publicKeyFromEd25519(networkKey)).toString(),
@@ -156,25 +71,159 @@ export async function openLibp2pNetwork(options: Libp2pNetworkOptions, deps: Lib
     handle: requests.handle,
     provide: providers.provide,
     findProviders: providers.findProviders,
-    penalize,
-    peers: () => peersOf(node),
+    penalize: parts.penalize,
+    peers: () => peersOf(running.node),
     onPeerChange: (listener) => {
       listeners.push(listener);
     },
-    ping: (other, signal) => {
-      if (node === null) return Promise.reject(new NetworkError('stopped', 'expected a running network to ping over'));
-      const { ping } = node.services;
-      return withDeadline({ timeoutMs: PING_TIMEOUT_MS, signal, timers: deps.timers }, (limit) => ping.ping(peerIdFromString(other), { signal: limit }));
+    ping: async (other, signal) => {
+      const ping = running.node?.services.ping;
+      if (ping === undefined) throw new NetworkError('stopped', 'expected a running network to ping over');
+      return withDeadline({ timeoutMs: PING_TIMEOUT_MS, signal, timers: deps.timers }, (limit) =>
+        ping.ping(peerIdFromString(other), { signal: limit }),
+      );
     },
-    addresses: () => node?.getMultiaddrs().map(String) ?? [],
-    start,
-    stop,
+    addresses: () => running.node?.getMultiaddrs().map(String) ?? [],
+    ...lifeOf(running, { ...parts, listeners, timers: deps.timers, make: () => makeNode(settingsOf(options, privateKey, parts)) }),
   };
+}
+
+type PeerListener = (peerId: string, connected: boolean) => void;
+
+/** The node between start and stop; null otherwise. */
+interface Running {
+  node: Libp2p<CairnServices> | null;
+}
+
+interface Parts {
+  readonly penalize: Network['penalize'];
+  readonly gossip: Gossip;
+  readonly requests: Libp2pRequests;
+  readonly providers: Providers;
+  readonly connector: Connector;
+  readonly gater: ConnectionGater;
+}
+
+function assemble(
+  running: Running,
+  { options, peerId }: { readonly options: Libp2pNetworkOptions; readonly peerId: string },
+  deps: Libp2pNetworkDeps,
+): Parts {
+  const penalties = openPenalties(options.penalties ?? {}, deps.clock);
+  const penalize = (offender: string, fault: PeerFault, detail: string): void => {
+    if (offender === peerId) return;
+    const banMs = penalties.add(offender, fault);
+    deps.logger.warn({ peerId: offender, fault, detail, banMs }, 'peer sent away');
+    for (const connection of connectionsOf(running.node, offender)) {
+      connection.abort(new NetworkError('closed', `peer sent away: ${fault}`));
+    }
+  };
+  const shared = { clock: deps.clock, timers: deps.timers, logger: deps.logger, penalize };
+  const gater = makeGater({
+    ownPeerId: peerId,
+    isBanned: penalties.isBanned,
+    connectionsOf: (other) => running.node?.getConnections(other).length ?? 0,
+    metSelf: (address) => {
+      if (isOwnAddress(running.node, address)) return;
+      deps.logger.error({ address }, 'another node holds this network key');
+      deps.onDuplicateSelf?.(address);
+    },
+  });
+  return {
+    penalize,
+    gater,
+    gossip: openGossip(options.gossip ?? {}, shared),
+    requests: openPeerRequests(shared),
+    providers: openProviders({ timers: deps.timers, logger: deps.logger, ownPeerId: peerId }),
+    connector: openConnector(
+      { bootstrap: withoutSelf(options.bootstrap ?? [], peerId), peers: peersById(withoutSelf(options.peers ?? [], peerId)) },
+      { ...deps, dialler: diallerOf(running) },
+    ),
+  };
+}
+
+function diallerOf(running: Running): Dialler {
+  return {
+    connectedPeers: () => running.node?.getPeers().length ?? 0,
+    isConnected: (peerId) => connectionsOf(running.node, peerId).length > 0,
+    dial: async (addresses, signal) => {
+      await running.node?.dial(
+        addresses.map((address) => multiaddr(address)),
+        { signal },
+      );
+    },
+  };
+}
+
+function settingsOf(options: Libp2pNetworkOptions, privateKey: PrivateKey, parts: Parts): NodeSettings {
+  return {
+    privateKey,
+    chainTag: options.chainId.slice(0, 16),
+    listen: options.listen,
+    announce: options.announce ?? [],
+    mdns: options.mdns ?? false,
+    dht: options.dht ?? true,
+    gater: parts.gater,
+    gossip: parts.gossip.service,
+    metrics: options.metrics,
+  };
+}
+
+interface LifeParts extends Parts {
+  readonly listeners: readonly PeerListener[];
+  readonly timers: Timers;
+  readonly make: () => Promise<Libp2p<CairnServices>>;
+}
+
+function lifeOf(running: Running, parts: LifeParts): Pick<Network, 'start' | 'stop'> {
+  let sweep: Timer | null = null;
+
+  async function start(): Promise<void> {
+    if (running.node !== null) throw new RangeError('expected a stopped network, but it runs already');
+    const node = await parts.make();
+    running.node = node;
+    announceChanges(node, parts);
+    try {
+      await parts.requests.attach(node);
+      await node.start();
+    } catch (error) {
+      await stop();
+      throw error;
+    }
+    parts.gossip.attach(node.services.pubsub);
+    parts.providers.attach(node);
+    parts.connector.start();
+    scheduleSweep();
+  }
+
+  async function stop(): Promise<void> {
+    sweep?.cancel();
+    parts.connector.stop();
+    parts.providers.detach();
+    parts.gossip.detach();
+    parts.requests.detach();
+    const { node } = running;
+    running.node = null;
+    await node?.stop();
+  }
+
+  /** Streams of unknown protocols reach no handler of ours, so they are counted from outside. */
+  function scheduleSweep(): void {
+    sweep = parts.timers.set(SWEEP_MS, () => {
+      for (const connection of running.node?.getConnections() ?? []) {
+        const inbound = connection.streams.filter((stream) => stream.direction === 'inbound').length;
+        if (inbound > MAX_INBOUND_STREAMS / 2) parts.penalize(connection.remotePeer.toString(), 'spam', `${inbound} open streams`);
+      }
+      if (running.node !== null) scheduleSweep();
+    });
+  }
+
+  return { start, stop };
 }
 
 function announceChanges(
   node: Libp2p<CairnServices>,
-  to: { readonly connector: Connector; readonly listeners: readonly ((peerId: string, connected: boolean) => void)[] },
+  to: { readonly connector: Connector; readonly listeners: readonly PeerListener[] },
 ): void {
   const changed = (peerId: string, connected: boolean): void => {
     to.connector.peerChanged(peerId, connected);
@@ -215,10 +264,6 @@ function peersOf(node: Libp2p | null): readonly PeerInfo[] {
 function publicKeyFromEd25519(networkKey: Uint8Array): Parameters<typeof peerIdFromPublicKey>[0] {
   if (networkKey.length !== 32) throw new RangeError(`expected an Ed25519 public key of 32 bytes, got ${networkKey.length}`);
   return publicKeyFromRaw(networkKey);
-}
-
-function asMultiaddr(address: string): Multiaddr {
-  return multiaddr(address);
 }
 
 function withPeerId(address: Multiaddr, peerId: string): string {

@@ -25,7 +25,7 @@ export interface NodeSettings {
   readonly dht: boolean;
   readonly gater: ConnectionGater;
   readonly gossip: (components: Parameters<ReturnType<typeof gossipsub>>[0]) => GossipSub;
-  readonly metrics?: Libp2pOptions['metrics'];
+  readonly metrics: Libp2pOptions['metrics'] | undefined;
 }
 
 export type CairnServices = {
@@ -89,6 +89,5 @@ function distributedTable(protocolPrefix: string): ReturnType<typeof kadDHT> {
     clientMode: false,
     // Private and loopback addresses are as good as public ones here.
     peerInfoMapper: passthroughMapper,
-    allowQueryWithZeroPeers: true,
   });
 }

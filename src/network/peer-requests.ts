@@ -43,7 +43,10 @@ const OUTBOUND_STREAMS = 1024;
 const LINGER_MS = 5_000;
 
 export function openPeerRequests(deps: RequestsDeps): Libp2pRequests {
-  const handlers = new Map<string, { readonly limits: HandleLimits; readonly serve: (stream: Stream, connection: Connection) => Promise<void> }>();
+  const handlers = new Map<
+    string,
+    { readonly limits: HandleLimits; readonly serve: (stream: Stream, connection: Connection) => Promise<void> }
+  >();
   const refusals = refusalCounter(deps);
   let attached: Libp2p | null = null;
 

@@ -41,6 +41,7 @@ export function openProviders(deps: { readonly timers: Timers; readonly logger: 
       try {
         const node = attached;
         if (node === null) throw new NetworkError('stopped', 'expected a running network to announce to');
+        if (node.getPeers().length === 0) throw new NetworkError('unreachable', 'expected a connected peer to announce to');
         await withDeadline({ timeoutMs: PROVIDE_TIMEOUT_MS, timers }, (signal) => node.contentRouting.provide(keyOf(sha256), { signal }));
       } finally {
         leave();
@@ -49,6 +50,7 @@ export function openProviders(deps: { readonly timers: Timers; readonly logger: 
     findProviders: (sha256, options) => {
       const node = attached;
       if (node === null) return Promise.reject(new NetworkError('stopped', 'expected a running network to ask'));
+      if (node.getPeers().length === 0) return Promise.resolve([]);
       const found = new Set<string>();
       return withDeadline({ timeoutMs: FIND_TIMEOUT_MS, signal: options.signal, timers }, async (signal) => {
         try {

@@ -15,7 +15,9 @@ export class FolderInUseError extends Error {
   readonly processId: number;
 
   constructor(folder: string, processId: number) {
-    super(`expected a data folder of its own, but process ${processId} already works in ${folder}; stop that node or choose another folder`);
+    super(
+      `expected a data folder of its own, but process ${processId} already works in ${folder}; stop that node or choose another folder`,
+    );
     this.name = 'FolderInUseError';
     this.folder = folder;
     this.processId = processId;

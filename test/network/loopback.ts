@@ -9,7 +9,7 @@ import type { Logger, Network } from '../../src/ports.ts';
 import { systemClock, systemRandom, systemTimers } from '../../src/world/clock.ts';
 import type { MakeNetworks } from './contract.ts';
 
-export const CHAIN_ID: string = 'c0ffee'.repeat(10) + 'abcd';
+export const CHAIN_ID: string = `${'c0ffee'.repeat(10)}abcd`;
 
 export const silentLogger: Logger = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} };
 
