@@ -62,7 +62,7 @@ export async function publish(node: LocalnetNode, tarball: Tarball): Promise<Pub
 
 /** The SHA-256 that the chain, as the node knows it, states for the tarball; null while it knows none. */
 export async function digestOnChain(node: LocalnetNode, tarball: Tarball): Promise<string | null> {
-  const artifacts = (await node.admin.get('/artifacts?limit=1000')) as readonly ArtifactSummary[];
+  const { artifacts } = (await node.admin.get('/artifacts?limit=1000')) as { readonly artifacts: readonly ArtifactSummary[] };
   const files = artifacts.find((artifact) => artifact.purl === tarball.purl)?.files ?? [];
   return files.find((file) => file.name === path.basename(tarball.file))?.sha256.replace(/^sha256:/, '') ?? null;
 }
