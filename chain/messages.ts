@@ -48,6 +48,7 @@ export const certificateMessage = record({
   height,
   round,
   votes: array(signedVote, 2 * MAX_VALIDATORS),
+  attempt,
 });
 export type CertificateMessage = Infer<typeof certificateMessage>;
 export const MAX_CERTIFICATE_MESSAGE_BYTES: number = 128 * KIB;
@@ -100,23 +101,10 @@ export const transactionsResponse = record({ transactions: array(bytes(MAX_SEALE
 export type TransactionsResponse = Infer<typeof transactionsResponse>;
 export const MAX_TRANSACTIONS_RESPONSE_BYTES: number = MAX_BLOCK_BYTES + 64 * KIB;
 
-/** Asks for the proposal of a round. */
-export const proposalRequest = record({ height, round });
-export type ProposalRequest = Infer<typeof proposalRequest>;
-export const proposalResponse = record({ proposal: nullable(proposalMessage) });
-export type ProposalResponse = Infer<typeof proposalResponse>;
-export const MAX_PROPOSAL_RESPONSE_BYTES: number = MAX_PROPOSAL_MESSAGE_BYTES + 64;
-
-/** Asks for the whole block behind a proposal. */
-export const valueRequest = record({ blockId: digest });
-export type ValueRequest = Infer<typeof valueRequest>;
-export const valueResponse = record({ block: nullable(bytes(MAX_BLOCK_BYTES)) });
-export type ValueResponse = Infer<typeof valueResponse>;
-export const MAX_VALUE_RESPONSE_BYTES: number = MAX_BLOCK_BYTES + 64;
-
-/** Asks for the votes of a round. */
-export const votesRequest = record({ height, round });
-export type VotesRequest = Infer<typeof votesRequest>;
-export const votesResponse = record({ votes: array(signedVote, 2 * MAX_VALIDATORS) });
-export type VotesResponse = Infer<typeof votesResponse>;
-export const MAX_VOTES_RESPONSE_BYTES: number = 128 * KIB;
+/** Asks what a peer knows of the height in work: the help for one whose gossip was lost. */
+export const helpRequest = record({ height });
+export type HelpRequest = Infer<typeof helpRequest>;
+/** The votes it counted and the proposals it holds for that height, newest rounds first; both empty when it works on another height. */
+export const helpResponse = record({ votes: array(signedVote, 4 * MAX_VALIDATORS), proposals: array(proposalMessage, 2) });
+export type HelpResponse = Infer<typeof helpResponse>;
+export const MAX_HELP_RESPONSE_BYTES: number = 2 * MAX_PROPOSAL_MESSAGE_BYTES + 256 * KIB;

@@ -10,6 +10,7 @@ export { MAX_PROPOSALS_PER_ROUND } from './proposal-keeper.ts';
 export {
   commitCertificate,
   currentProposals,
+  knownVotes,
   latestPolka,
   lockedValueOf,
   type MachineStatus,

@@ -100,6 +100,14 @@ export function ownLastVotes(state: MachineState): readonly Vote[] {
   return [];
 }
 
+/** Every vote counted so far, newest rounds first: what helps a peer that lost them. */
+export function knownVotes(state: MachineState): readonly Vote[] {
+  return roundsDownwards(state).flatMap((round) => [
+    ...tallyOf(state.votes, round, 'precommit').votes.values(),
+    ...tallyOf(state.votes, round, 'prevote').votes.values(),
+  ]);
+}
+
 /** The proposals of the current round in order of arrival: one, unless its proposer is faulty. */
 export function currentProposals(state: MachineState): readonly Proposal[] {
   return proposalsOf(state.proposals, state.consensus.round).map(({ proposal }) => proposal);
