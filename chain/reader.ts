@@ -47,9 +47,15 @@ export class Reader {
 
   /** Text of the next bytes. */
   text(length: number): string {
+    const data = this.#data;
     const end = this.#position + length;
     let value = '';
-    while (this.#position < end) value += String.fromCodePoint(this.#codePoint());
+    for (let position = this.#position; position < end; position += 1) {
+      const byte = data[position] as number;
+      if (byte > 0x7f) return this.#wideText(end);
+      value += String.fromCharCode(byte);
+    }
+    this.#position = end;
     return value;
   }
 
@@ -112,6 +118,12 @@ export class Reader {
   #simple(): number {
     this.#position += 1;
     return 0;
+  }
+
+  #wideText(end: number): string {
+    let value = '';
+    while (this.#position < end) value += String.fromCodePoint(this.#codePoint());
+    return value;
   }
 
   #codePoint(): number {

@@ -29,10 +29,10 @@ export function scan(data: Uint8Array, limits: ScanLimits): string | null {
 }
 
 function scanItem(state: Scan, depth: number): string | null {
-  state.items += 1;
-  if (state.items > state.maxItems) return `expected at most ${state.maxItems} items`;
   const initial = state.data[state.position];
   if (initial === undefined) return 'expected an item, got the end';
+  state.items += 1;
+  if (state.items > state.maxItems) return `expected at most ${state.maxItems} items`;
   const major = initial >> 5;
   if (major === 7) return scanSimple(state, initial);
   if (major === 1) return 'negative integers are not allowed';
