@@ -12,7 +12,7 @@ export type ClientName = 'curl' | 'openssl' | 'promtool' | 'prometheus';
 
 /** Absolute path of the program, or null when it is not installed. */
 export function findClient(name: ClientName): string | null {
-  for (const folder of (process.env['PATH'] ?? '').split(path.delimiter)) {
+  for (const folder of (process.env.PATH ?? '').split(path.delimiter)) {
     const file = path.join(folder, name);
     if (folder !== '' && isExecutable(file)) return file;
   }
@@ -23,7 +23,7 @@ export function findClient(name: ClientName): string | null {
 export function client(t: Test, name: ClientName): string | null {
   const file = findClient(name);
   if (file === null) {
-    if (process.env['CI'] === 'true') t.fail(`${name} is not installed, and CI=true allows no skip`);
+    if (process.env.CI === 'true') t.fail(`${name} is not installed, and CI=true allows no skip`);
     else t.pass(`needs ${name}`, { skip: `${name} is not installed` });
   }
   return file;
