@@ -9,7 +9,7 @@ import * as chain from '../../chain/index.ts';
 import { digestOf, filled, sampleArtifact, sampleCoordinates, sampleParameters, sha256 } from './arbitraries.ts';
 
 const folder = new URL('../../../test/chain/vectors/', import.meta.url);
-const isUpdate = process.env['CAIRN_UPDATE_GOLDEN'] === '1';
+const isUpdate = process.env.CAIRN_UPDATE_GOLDEN === '1';
 
 const chainId = digestOf(0xc1);
 const nodeId = digestOf(0x01);
