@@ -169,80 +169,81 @@ t.test('one vote per validator, round and type', (t) => {
   t.end();
 });
 
+const CERTIFICATES: readonly { name: string; inputs: readonly string[]; outputs: readonly string[]; state: string }[] = [
+  { name: 'a polka with too little power counts nothing', inputs: ['wanted', 'polka 0 v AB'], outputs: [], state: '0/propose' },
+  { name: 'a polka with a doubled voter counts nothing', inputs: ['wanted', 'polka 0 v ABB'], outputs: [], state: '0/propose' },
+  { name: 'a polka with a stranger counts nothing', inputs: ['wanted', 'polka 2 v ABCZ'], outputs: [], state: '0/propose' },
+  {
+    name: 'a polka locks like votes',
+    inputs: ['proposal A 0 v', 'polka 0 v ABC'],
+    outputs: ['cast precommit 0 v'],
+    state: '0/precommit',
+  },
+  {
+    name: 'a polka applies whole over another vote, and the two votes are evidence',
+    inputs: ['proposal A 0 v', 'prevote C 0 nil', 'prevote D 0 v', 'polka 0 v ABC'],
+    outputs: ['evidence prevote C 0 nil v', 'cast precommit 0 v'],
+    state: '0/precommit',
+  },
+  {
+    name: 'evidence already given is not given again, and the certificate still counts',
+    inputs: ['proposal A 0 v', 'prevote C 0 nil', 'prevote C 0 v', 'polka 0 v ABC'],
+    outputs: ['cast precommit 0 v'],
+    state: '0/precommit',
+  },
+  {
+    name: 'precommits apply whole, and the certificate of the decision has them',
+    inputs: ['proposal A 0 v', 'precommit C 0 nil', 'commit 0 v ABC'],
+    outputs: ['evidence precommit C 0 nil v', 'decide 0 v by ABC'],
+    state: '0/decided',
+  },
+  {
+    name: 'a commit with too little power decides nothing',
+    inputs: ['proposal A 0 v', 'commit 0 v AB'],
+    outputs: [],
+    state: '0/prevote',
+  },
+  {
+    name: 'a commit without the value waits for it',
+    inputs: ['wanted', 'commit 0 v ABC'],
+    outputs: ['schedule precommit 0 200ms'],
+    state: '0/propose',
+  },
+  {
+    name: 'a round by votes of > 1/3 of it is skipped to',
+    inputs: ['wanted', 'round 2 prevote BC 2 nil'],
+    outputs: ['started 2 by C', 'schedule propose 2 2000ms'],
+    state: '2/propose',
+  },
+  { name: 'a round by too few votes is not', inputs: ['wanted', 'round 2 prevote B 2 nil'], outputs: [], state: '0/propose' },
+  {
+    name: 'a round by precommits of > 2/3 of the one before starts its timer',
+    inputs: ['wanted', 'round 1 precommit ABC 0 nil'],
+    outputs: ['schedule precommit 0 200ms'],
+    state: '0/propose',
+  },
+  {
+    name: 'a round by precommits of 2/4 of the one before is nothing',
+    inputs: ['wanted', 'round 1 precommit AB 0 nil'],
+    outputs: [],
+    state: '0/propose',
+  },
+  {
+    name: 'a round by prevotes of the one before is nothing',
+    inputs: ['wanted', 'round 1 prevote ABC 0 nil'],
+    outputs: [],
+    state: '0/propose',
+  },
+  {
+    name: 'votes in a round certificate count for no second value',
+    inputs: ['proposal A 0 v', 'prevote A 0 v', 'prevote BCD 0 w', 'round 1 precommit ABC 0 nil'],
+    outputs: ['schedule precommit 0 200ms'],
+    state: '0/prevote',
+  },
+];
+
 t.test('certificates', (t) => {
-  const table: readonly { name: string; inputs: readonly string[]; outputs: readonly string[]; state: string }[] = [
-    { name: 'a polka with too little power counts nothing', inputs: ['wanted', 'polka 0 v AB'], outputs: [], state: '0/propose' },
-    { name: 'a polka with a doubled voter counts nothing', inputs: ['wanted', 'polka 0 v ABB'], outputs: [], state: '0/propose' },
-    { name: 'a polka with a stranger counts nothing', inputs: ['wanted', 'polka 2 v ABCZ'], outputs: [], state: '0/propose' },
-    {
-      name: 'a polka locks like votes',
-      inputs: ['proposal A 0 v', 'polka 0 v ABC'],
-      outputs: ['cast precommit 0 v'],
-      state: '0/precommit',
-    },
-    {
-      name: 'a polka applies whole over another vote, and the two votes are evidence',
-      inputs: ['proposal A 0 v', 'prevote C 0 nil', 'prevote D 0 v', 'polka 0 v ABC'],
-      outputs: ['evidence prevote C 0 nil v', 'cast precommit 0 v'],
-      state: '0/precommit',
-    },
-    {
-      name: 'evidence already given is not given again, and the certificate still counts',
-      inputs: ['proposal A 0 v', 'prevote C 0 nil', 'prevote C 0 v', 'polka 0 v ABC'],
-      outputs: ['cast precommit 0 v'],
-      state: '0/precommit',
-    },
-    {
-      name: 'precommits apply whole, and the certificate of the decision has them',
-      inputs: ['proposal A 0 v', 'precommit C 0 nil', 'commit 0 v ABC'],
-      outputs: ['evidence precommit C 0 nil v', 'decide 0 v by ABC'],
-      state: '0/decided',
-    },
-    {
-      name: 'a commit with too little power decides nothing',
-      inputs: ['proposal A 0 v', 'commit 0 v AB'],
-      outputs: [],
-      state: '0/prevote',
-    },
-    {
-      name: 'a commit without the value waits for it',
-      inputs: ['wanted', 'commit 0 v ABC'],
-      outputs: ['schedule precommit 0 200ms'],
-      state: '0/propose',
-    },
-    {
-      name: 'a round by votes of > 1/3 of it is skipped to',
-      inputs: ['wanted', 'round 2 prevote BC 2 nil'],
-      outputs: ['started 2 by C', 'schedule propose 2 2000ms'],
-      state: '2/propose',
-    },
-    { name: 'a round by too few votes is not', inputs: ['wanted', 'round 2 prevote B 2 nil'], outputs: [], state: '0/propose' },
-    {
-      name: 'a round by precommits of > 2/3 of the one before starts its timer',
-      inputs: ['wanted', 'round 1 precommit ABC 0 nil'],
-      outputs: ['schedule precommit 0 200ms'],
-      state: '0/propose',
-    },
-    {
-      name: 'a round by precommits of 2/4 of the one before is nothing',
-      inputs: ['wanted', 'round 1 precommit AB 0 nil'],
-      outputs: [],
-      state: '0/propose',
-    },
-    {
-      name: 'a round by prevotes of the one before is nothing',
-      inputs: ['wanted', 'round 1 prevote ABC 0 nil'],
-      outputs: [],
-      state: '0/propose',
-    },
-    {
-      name: 'votes in a round certificate count for no second value',
-      inputs: ['proposal A 0 v', 'prevote A 0 v', 'prevote BCD 0 w', 'round 1 precommit ABC 0 nil'],
-      outputs: ['schedule precommit 0 200ms'],
-      state: '0/prevote',
-    },
-  ];
-  for (const { name, inputs, outputs, state } of table) {
+  for (const { name, inputs, outputs, state } of CERTIFICATES) {
     const result = run(machine(), inputs);
     t.same(result.outputs, outputs, name);
     t.equal(printState(result.state).split(' ')[0], state, `${name}: state`);
