@@ -17,7 +17,9 @@ export class AdminClient {
 
   /** The JSON answer; parameters that are null are left out. */
   async get(path: string, parameters: Readonly<Record<string, string | number | boolean | null>> = {}): Promise<unknown> {
-    const query = new URLSearchParams(Object.entries(parameters).flatMap(([name, value]) => (value === null ? [] : [[name, String(value)]])));
+    const query = new URLSearchParams(
+      Object.entries(parameters).flatMap(([name, value]) => (value === null ? [] : [[name, String(value)] as [string, string]])),
+    );
     const suffix = query.size === 0 ? '' : `?${query}`;
     return this.#ask(`${path}${suffix}`, { method: 'GET' });
   }
@@ -26,7 +28,10 @@ export class AdminClient {
     return this.#ask(path, { method: 'POST', body: JSON.stringify(body), headers: { 'content-type': 'application/json' } });
   }
 
-  async #ask(path: string, init: { readonly method: string; readonly body?: string; readonly headers?: Record<string, string> }): Promise<unknown> {
+  async #ask(
+    path: string,
+    init: { readonly method: string; readonly body?: string; readonly headers?: Record<string, string> },
+  ): Promise<unknown> {
     const headers = { ...init.headers, authorization: `Bearer ${this.#token}` };
     let response: Response;
     let text: string;
@@ -40,7 +45,8 @@ export class AdminClient {
     const answer = parseAnswer(text);
     if (response.ok) return answer;
     const reason = reasonOf(answer) ?? `status ${response.status}`;
-    if (response.status === 401) throw new CliError(EXIT.refused, `the node at ${this.#origin} refused the token of ${this.#dataDir}: is it another node's?`);
+    if (response.status === 401)
+      throw new CliError(EXIT.refused, `the node at ${this.#origin} refused the token of ${this.#dataDir}: is it another node's?`);
     if (response.status === 409) throw new CliError(EXIT.refused, reason);
     throw new CliError(EXIT.failed, reason);
   }

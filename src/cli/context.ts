@@ -2,7 +2,7 @@
 
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { loadConfig, type LoadedConfig } from '../config/index.ts';
+import { type LoadedConfig, loadConfig } from '../config/index.ts';
 import { findAdminToken } from '../http/tokens.ts';
 import { AdminClient } from './admin-client.ts';
 import { CliError, EXIT } from './cli-error.ts';
@@ -16,7 +16,7 @@ export interface GlobalOptions {
 
 /** `--data`, else CAIRN_DATA, else `.cairn` in the home folder. */
 export function dataDirOf(options: GlobalOptions): string {
-  const fromEnvironment = process.env['CAIRN_DATA'];
+  const fromEnvironment = process.env.CAIRN_DATA;
   return resolve(options.data ?? (fromEnvironment === undefined || fromEnvironment === '' ? join(homedir(), '.cairn') : fromEnvironment));
 }
 
@@ -30,7 +30,10 @@ export async function connect(options: GlobalOptions): Promise<AdminClient> {
   const { config } = await configOf(options);
   const token = await findAdminToken(config, dataDir);
   if (token === null) {
-    throw new CliError(EXIT.unreachable, `no node has been started in ${dataDir}: name its data folder with --data, or start it with 'cairn start'`);
+    throw new CliError(
+      EXIT.unreachable,
+      `no node has been started in ${dataDir}: name its data folder with --data, or start it with 'cairn start'`,
+    );
   }
   return new AdminClient({ port: config['admin.port'], token, dataDir });
 }

@@ -24,7 +24,8 @@ export function addPing(program: Command): void {
       const { peers } = (await client.get('/peers')) as { peers: readonly PeerStatus[] };
       const named = peers.find((one) => one.name === peer || one.peerId === peer);
       const peerId = named?.peerId ?? peer;
-      if (!/^[1-9A-HJ-NP-Za-km-z]{32,128}$/.test(peerId)) throw new CliError(EXIT.failed, `${peer} is neither a connected peer's name nor a peer id`);
+      if (!/^[1-9A-HJ-NP-Za-km-z]{32,128}$/.test(peerId))
+        throw new CliError(EXIT.failed, `${peer} is neither a connected peer's name nor a peer id`);
       const answers: number[] = [];
       for (let count = 0; count < options.count; count += 1) {
         const { rttMs } = (await client.post('/ping', { peerId })) as { rttMs: number };
