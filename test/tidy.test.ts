@@ -29,7 +29,7 @@ const PACKAGES: Readonly<Partial<Record<Floor, readonly string[]>>> = {
   chain: ['@noble/ed25519', '@noble/hashes'],
   'chain/store': ['level'],
   genesis: ['node:', 'multiformats'],
-  registry: ['node:'],
+  registry: ['node:', 'fastify'],
 };
 
 /** What neither `types: []` nor `lib` can refuse in consensus and chain. */
