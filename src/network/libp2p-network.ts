@@ -18,6 +18,7 @@ import { type CairnServices, MAX_INBOUND_STREAMS, makeNode, type NodeSettings } 
 import { type Libp2pRequests, openPeerRequests } from './peer-requests.ts';
 import { openPenalties, type PenaltyOptions } from './penalties.ts';
 import { openProviders, type Providers } from './providers.ts';
+import { openTwinWatch, type TwinWatch } from './twin-watch.ts';
 
 export interface Libp2pNetworkOptions {
   /** Raw Ed25519 seed of the network key, 32 bytes. */
@@ -47,8 +48,10 @@ export interface Libp2pNetworkDeps {
   readonly timers: Timers;
   readonly random: Random;
   readonly logger: Logger;
-  /** Another node holds this node's key; `address` is where it was met. May be called again and again. */
+  /** Proven: another running node holds this node's key; `address` is that of a peer both know. May be called again and again. */
   readonly onDuplicateSelf?: (address: string) => void;
+  /** For counting; the peer is gone already. */
+  readonly onPenalty?: (peerId: string, fault: PeerFault) => void;
 }
 
 const PING_TIMEOUT_MS = 10_000;
@@ -60,7 +63,7 @@ export async function openLibp2pNetwork(options: Libp2pNetworkOptions, deps: Lib
   const peerId = peerIdFromPrivateKey(privateKey).toString();
   const running: Running = { node: null };
   const listeners: PeerListener[] = [];
-  const parts = assemble(running, { options, peerId }, deps);
+  const parts = assemble(running, { options, peerId, privateKey }, deps);
   const { gossip, requests, providers } = parts;
   return {
     peerId,
@@ -102,11 +105,12 @@ interface Parts {
   readonly providers: Providers;
   readonly connector: Connector;
   readonly gater: ConnectionGater;
+  readonly twins: TwinWatch;
 }
 
 function assemble(
   running: Running,
-  { options, peerId }: { readonly options: Libp2pNetworkOptions; readonly peerId: string },
+  { options, peerId, privateKey }: { readonly options: Libp2pNetworkOptions; readonly peerId: string; readonly privateKey: PrivateKey },
   deps: Libp2pNetworkDeps,
 ): Parts {
   const penalties = openPenalties(options.penalties ?? {}, deps.clock);
@@ -114,24 +118,30 @@ function assemble(
     if (offender === peerId) return;
     const banMs = penalties.add(offender, fault);
     deps.logger.warn({ peerId: offender, fault, detail, banMs }, 'peer sent away');
+    deps.onPenalty?.(offender, fault);
     for (const connection of connectionsOf(running.node, offender)) {
       connection.abort(new NetworkError('closed', `peer sent away: ${fault}`));
     }
   };
   const shared = { clock: deps.clock, timers: deps.timers, logger: deps.logger, penalize };
-  const gater = makeGater({
-    ownPeerId: peerId,
-    isBanned: penalties.isBanned,
-    connectionsOf: (other) => running.node?.getConnections(other).length ?? 0,
-    metSelf: (address) => {
-      if (isOwnAddress(running.node, address)) return;
-      deps.logger.error({ address }, 'another node holds this network key');
-      deps.onDuplicateSelf?.(address);
-    },
-  });
   return {
     penalize,
-    gater,
+    gater: makeGater({
+      isBanned: penalties.isBanned,
+      connectionsOf: (other) => running.node?.getConnections(other).length ?? 0,
+    }),
+    twins: openTwinWatch({
+      privateKey,
+      chainId: Buffer.from(options.chainId, 'hex'),
+      protocol: `/cairn/${options.chainId.slice(0, 16)}/direct/session/1`,
+      timers: deps.timers,
+      random: deps.random,
+      logger: deps.logger,
+      metTwin: (address) => {
+        deps.logger.error({ address }, 'another running node holds this network key');
+        deps.onDuplicateSelf?.(address);
+      },
+    }),
     gossip: openGossip(options.gossip ?? {}, shared),
     requests: openPeerRequests(shared),
     providers: openProviders({ timers: deps.timers, logger: deps.logger, ownPeerId: peerId }),
@@ -185,6 +195,7 @@ function lifeOf(running: Running, parts: LifeParts): Pick<Network, 'start' | 'st
     announceChanges(node, parts);
     try {
       await parts.requests.attach(node);
+      await parts.twins.attach(node);
       await node.start();
     } catch (error) {
       await stop();
@@ -284,8 +295,4 @@ function peersById(addresses: readonly string[]): ReadonlyMap<string, readonly s
     peers.set(peerId, [...(peers.get(peerId) ?? []), address]);
   }
   return peers;
-}
-
-function isOwnAddress(node: Libp2p | null, address: string): boolean {
-  return node?.getMultiaddrs().some((own) => own.toString().startsWith(address)) ?? false;
 }
