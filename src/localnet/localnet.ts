@@ -12,7 +12,7 @@ import type { NodeStatus } from '../operations.ts';
 import { AdminClient } from './admin-client.ts';
 import { LocalnetError } from './localnet-error.ts';
 import { CLI, NodeProcess, nodeEnvironment } from './node-process.ts';
-import { allPorts, assignPorts, busyPorts, type NodePorts, readPorts } from './ports.ts';
+import { allPorts, busyPorts, type NodePorts, readPorts } from './ports.ts';
 
 const POLL_MS = 100;
 const LOG_TAIL_LINES = 15;
@@ -60,9 +60,8 @@ export async function createLocalnet(options: LocalnetOptions): Promise<void> {
   await rm(draft, { recursive: true, force: true });
   await mkdir(path.dirname(draft), { recursive: true });
   const counts = ['--authorities', String(options.authorities), '--mirrors', String(options.mirrors)];
-  await runCli(['genesis', 'localnet', ...counts, '--out', draft]);
-  const dataDirs = nodeNames(options).map((name) => path.join(draft, name));
-  if (options.basePort !== null) await assignPorts(dataDirs, options.basePort);
+  const ports = options.basePort === null ? [] : ['--base-port', String(options.basePort)];
+  await runCli(['genesis', 'localnet', ...counts, ...ports, '--out', draft]);
   await writeFile(path.join(draft, MARKER), `${JSON.stringify({ authorities: options.authorities, mirrors: options.mirrors })}\n`);
   await rm(options.dir, { recursive: true, force: true });
   await rename(draft, options.dir);
