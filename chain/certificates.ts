@@ -69,7 +69,9 @@ export function checkCommitCertificate(
   if (refusal !== null) return refusal;
   const bad = certificate.signatures.findIndex((_, index) => verdicts[index] !== true);
   const signer = certificate.signatures[bad];
-  return signer === undefined ? null : { code: 'certificateSignature', detail: `the precommit of ${digestToHex(signer.nodeId)} does not verify` };
+  return signer === undefined
+    ? null
+    : { code: 'certificateSignature', detail: `the precommit of ${digestToHex(signer.nodeId)} does not verify` };
 }
 
 /** The same, but for the signatures. */
@@ -85,7 +87,10 @@ export function checkCertificateForm(
     return { code: 'certificateBlock', detail: `expected a certificate of ${digestToHex(expected.blockId)}` };
   }
   if (certificate.round < expected.headerRound) {
-    return { code: 'certificateRound', detail: `the block is of round ${expected.headerRound}, its certificate of round ${certificate.round}` };
+    return {
+      code: 'certificateRound',
+      detail: `the block is of round ${expected.headerRound}, its certificate of round ${certificate.round}`,
+    };
   }
   switch (checkSigners(validatorSetAt(view, certificate.height), certificate.signatures)) {
     case 'order':
@@ -232,7 +237,8 @@ function evidencePublicKey(view: ChainView, evidence: EvidenceRecord): Uint8Arra
 
 function saysTheSame(evidence: EvidenceRecord): boolean {
   const { first, second } = evidence;
-  const sameBlock = first.blockId === null || second.blockId === null ? first.blockId === second.blockId : sameBytes(first.blockId, second.blockId);
+  const sameBlock =
+    first.blockId === null || second.blockId === null ? first.blockId === second.blockId : sameBytes(first.blockId, second.blockId);
   return sameBlock && (evidence.kind === 'duplicateVote' || evidence.first.validRound === evidence.second.validRound);
 }
 
@@ -248,7 +254,9 @@ function checkSigners(set: ValidatorSetRecord, signers: readonly Signer[]): 'ord
   return hasQuorum(power, totalPower(set)) ? null : 'quorum';
 }
 
-function newKeysOf(claim: Extract<Claim, { kind: 'AddNode' | 'RotateKey' }>): readonly { readonly use: KeyUse; readonly publicKey: Uint8Array }[] {
+function newKeysOf(
+  claim: Extract<Claim, { kind: 'AddNode' | 'RotateKey' }>,
+): readonly { readonly use: KeyUse; readonly publicKey: Uint8Array }[] {
   if (claim.kind === 'RotateKey') return [{ use: claim.use, publicKey: claim.publicKey }];
   return [
     { use: 'network', publicKey: claim.node.networkKey },

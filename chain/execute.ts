@@ -3,13 +3,7 @@
  * proposes a block and who checks one. Follows docs/SPEC.md §5. Pure: new tree nodes are handed back, and nothing is written.
  */
 
-import {
-  checkEndorsements,
-  checkEvidence,
-  type EndorsementRefusalCode,
-  type EvidenceRefusalCode,
-  type Refused,
-} from './certificates.ts';
+import { checkEndorsements, checkEvidence, type EndorsementRefusalCode, type EvidenceRefusalCode, type Refused } from './certificates.ts';
 import { checkTransactionShape, keyOf } from './claims.ts';
 import { encode } from './codec.ts';
 import { type Digest, digestToHex, type Sha256 } from './digest.ts';
@@ -24,8 +18,8 @@ import {
   type Claim,
   type CommitCertificateRecord,
   claim as claimSchema,
-  endorsement,
   type EvidenceRecord,
+  endorsement,
   evidence as evidenceSchema,
   fileEntry,
   type LogLeaf,
@@ -62,7 +56,8 @@ export interface BlockEffects {
   /** Leaves that the block adds to the log, with the subtree roots that each completes from level 0 upwards. */
   readonly logLeaves: readonly { readonly leaf: LogLeaf; readonly bytes: Uint8Array; readonly completed: readonly Digest[] }[];
   readonly logRange: LogRange;
-  /** In the order of the block's transactions. */
+  readonly transactions: readonly SealedTransaction[];
+  /** In the order of the transactions. */
   readonly transactionIds: readonly Digest[];
   /** Bytes of the sealed transactions and of the evidence, in order: what the block's size is made of. */
   readonly transactionBytes: readonly Uint8Array[];
@@ -111,12 +106,27 @@ export function executeBlock(view: ChainView, content: BlockContent, sha256: Sha
     evidenceRoot: merkleRoot(sha256, evidenceBytes),
   };
   const blockId = blockIdOf(sha256, header);
-  const parts = { records, stateChanges, tree, range, leaves, transactionIds, transactionBytes, evidenceBytes };
+  const parts = {
+    transactions: content.transactions,
+    records,
+    stateChanges,
+    tree,
+    range,
+    leaves,
+    transactionIds,
+    transactionBytes,
+    evidenceBytes,
+  };
   return { ok: true, header, blockId, effects: effectsOf(header, blockId, parts) };
 }
 
 /** Null when the transaction could stand alone in the block after `view` at `timeMs`, but for its signatures. For pools of transactions. */
-export function checkSealed(view: ChainView, sealed: SealedTransaction, timeMs: number, sha256: Sha256): Refused<ContentRefusalCode> | null {
+export function checkSealed(
+  view: ChainView,
+  sealed: SealedTransaction,
+  timeMs: number,
+  sha256: Sha256,
+): Refused<ContentRefusalCode> | null {
   const shape = checkTransactionShape(sealed.claims, parametersOf(view));
   if (shape !== null) return { code: 'transactionForm', detail: shape };
   const refused = checkEndorsements(view, sealed, timeMs);
@@ -170,10 +180,10 @@ function checkAllEvidence(view: ChainView, evidence: readonly EvidenceRecord[]):
   return null;
 }
 
-function headerStart(view: ChainView, content: BlockContent): Pick<
-  BlockHeader,
-  'version' | 'chainId' | 'height' | 'round' | 'timeMs' | 'previousBlockId' | 'proposer'
-> {
+function headerStart(
+  view: ChainView,
+  content: BlockContent,
+): Pick<BlockHeader, 'version' | 'chainId' | 'height' | 'round' | 'timeMs' | 'previousBlockId' | 'proposer'> {
   return {
     version: parametersOf(view).protocolVersion,
     chainId: view.chainId,
@@ -226,6 +236,7 @@ function operationOf(claim: Claim, sha256: Sha256): Pick<LogLeaf, 'kind' | 'key'
 }
 
 interface Parts {
+  readonly transactions: readonly SealedTransaction[];
   readonly records: ReadonlyMap<string, StateRecord>;
   readonly stateChanges: ReadonlyMap<string, Uint8Array>;
   readonly tree: TreeUpdate;
@@ -248,6 +259,7 @@ function effectsOf(header: BlockHeader, blockId: Digest, parts: Parts): BlockEff
     stateRoot: parts.tree.root,
     logLeaves: parts.leaves,
     logRange: parts.range,
+    transactions: parts.transactions,
     transactionIds: parts.transactionIds,
     transactionBytes: parts.transactionBytes,
     evidenceBytes: parts.evidenceBytes,

@@ -99,7 +99,8 @@ export function applyOperations(
 function beginBlock(reader: StateReader, height: number): Map<string, StateRecord> {
   const changes = new Map<string, StateRecord>();
   const { current, next, afterNext } = setsOf(reader);
-  if (!sameSet(current, next) || !sameSet(next, afterNext)) changes.set(SETS_KEY, { kind: 'sets', current: next, next: afterNext, afterNext });
+  if (!sameSet(current, next) || !sameSet(next, afterNext))
+    changes.set(SETS_KEY, { kind: 'sets', current: next, next: afterNext, afterNext });
   const record = parametersRecordOf(reader);
   if (record.pending !== null && height >= record.pending.atHeight) {
     changes.set(PARAMETERS_KEY, { ...record, parameters: record.pending.parameters, pending: null });
@@ -154,7 +155,8 @@ function checkAddArtifact(fold: Fold, claim: ClaimOf<'AddArtifact'>): Refused | 
 
 function checkSetName(fold: Fold, claim: ClaimOf<'SetName'>): Refused | null {
   const target = artifactOf(fold.state, claim.target);
-  if (target?.kind !== 'artifact') return { code: 'nameTargetNotLive', detail: `${keyOf(claim)}: version ${claim.target.version} is not live` };
+  if (target?.kind !== 'artifact')
+    return { code: 'nameTargetNotLive', detail: `${keyOf(claim)}: version ${claim.target.version} is not live` };
   const held = fold.state.get(keyOf(claim));
   return held?.kind === 'name' && held.target.version === claim.target.version
     ? { code: 'nameUnchanged', detail: `${keyOf(claim)} is ${claim.target.version} already` }
@@ -173,10 +175,12 @@ function checkRemoveArtifact(fold: Fold, claim: ClaimOf<'RemoveArtifact'>): Refu
 
 function checkAddNode(fold: Fold, node: NodeRecord): Refused | null {
   const held = nodeOf(fold.state, node.nodeId);
-  if (held?.active === true) return { code: 'nodeExists', detail: `node ${digestToHex(node.nodeId)} is authorized since height ${held.height}` };
+  if (held?.active === true)
+    return { code: 'nodeExists', detail: `node ${digestToHex(node.nodeId)} is authorized since height ${held.height}` };
   const isFirst = sameBytes(nodeIdOf(fold.sha256, node.networkKey), node.nodeId);
   const isReturning = held !== null && sameBytes(held.node.networkKey, node.networkKey);
-  if (!isFirst && !isReturning) return { code: 'nodeIdMismatch', detail: 'the node id is neither the digest of the network key nor known with it' };
+  if (!isFirst && !isReturning)
+    return { code: 'nodeIdMismatch', detail: 'the node id is neither the digest of the network key nor known with it' };
   return checkKeysFree(fold, [node.networkKey, node.consensusKey, node.checkpointKey]);
 }
 
@@ -206,7 +210,10 @@ function checkSetParams(fold: Fold, claim: ClaimOf<'SetParams'>): Refused | null
   const { protocolVersion } = fold.parameters;
   if (parameters.protocolVersion === protocolVersion) return null;
   if (parameters.protocolVersion < protocolVersion) {
-    return { code: 'protocolVersion', detail: `the protocol version never goes back from ${protocolVersion} to ${parameters.protocolVersion}` };
+    return {
+      code: 'protocolVersion',
+      detail: `the protocol version never goes back from ${protocolVersion} to ${parameters.protocolVersion}`,
+    };
   }
   return atHeight !== null && atHeight >= fold.height + MIN_VERSION_NOTICE_BLOCKS
     ? null

@@ -66,7 +66,11 @@ export function isLogRange(range: LogRange): boolean {
 }
 
 /** RFC 6962 §2.1.1: the audit path of leaf `index` in the tree of `size` leaves. Throws a RangeError when index ≥ size. */
-export function makeInclusionProof(sha256: Sha256, reader: LogNodeReader, leaf: { readonly index: number; readonly size: number }): Digest[] {
+export function makeInclusionProof(
+  sha256: Sha256,
+  reader: LogNodeReader,
+  leaf: { readonly index: number; readonly size: number },
+): Digest[] {
   if (leaf.index < 0 || leaf.index >= leaf.size) throw new RangeError(`expected an index below ${leaf.size}, got ${leaf.index}`);
   const path: Digest[] = [];
   let begin = 0;

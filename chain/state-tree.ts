@@ -65,7 +65,9 @@ export function updateTree(
   changes: ReadonlyMap<string, Uint8Array | null>,
 ): TreeUpdate {
   const update: Update = { ...deps, added: new Map(), removed: new Map() };
-  const sorted = [...changes].map(([key, value]) => toChange(update, key, value)).sort((left, right) => compareBytes(left.path, right.path));
+  const sorted = [...changes]
+    .map(([key, value]) => toChange(update, key, value))
+    .sort((left, right) => compareBytes(left.path, right.path));
   const changed = descend(update, { hash: root, leafPath: undefined }, sorted, 0);
   for (const hex of [...update.added.keys()]) {
     if (update.removed.delete(hex)) update.added.delete(hex);

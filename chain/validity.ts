@@ -76,7 +76,8 @@ export function blockSignatures(view: ChainView, block: Block, sha256: Sha256): 
 
 /** The effects of a valid block, or the first reason why it isn't. `verdicts` answer `blockSignatures` of the same view and block. */
 export function checkBlock(view: ChainView, block: Block, verdicts: readonly boolean[], sha256: Sha256): CheckBlockResult {
-  const refusal = checkHeader(view, block.header) ?? checkBulk(view, block) ?? checkLastCommit(view, block) ?? checkEmpty(view, block, sha256);
+  const refusal =
+    checkHeader(view, block.header) ?? checkBulk(view, block) ?? checkLastCommit(view, block) ?? checkEmpty(view, block, sha256);
   if (refusal !== null) return { ok: false, refusal };
   const { header, transactions, lastCommit, evidence } = block;
   const { height, round, timeMs, proposer } = header;
@@ -97,16 +98,22 @@ export function proposerAt(view: ChainView, height: number, round: number): Bloc
 function checkHeader(view: ChainView, header: BlockHeader): BlockRefusal | null {
   const { protocolVersion } = parametersOf(view);
   if (protocolVersion > PROTOCOL_VERSION) {
-    return { code: 'versionUnknown', detail: `height ${view.height + 1} needs protocol version ${protocolVersion}, this is ${PROTOCOL_VERSION}` };
+    return {
+      code: 'versionUnknown',
+      detail: `height ${view.height + 1} needs protocol version ${protocolVersion}, this is ${PROTOCOL_VERSION}`,
+    };
   }
   if (header.version !== protocolVersion) return { code: 'version', detail: `expected version ${protocolVersion}, got ${header.version}` };
   if (!sameBytes(header.chainId, view.chainId)) return { code: 'chainId', detail: 'the block is of another chain' };
   if (header.height !== view.height + 1) return { code: 'height', detail: `expected height ${view.height + 1}, got ${header.height}` };
-  if (!sameBytes(header.previousBlockId, view.blockId)) return { code: 'parent', detail: `expected the parent ${digestToHex(view.blockId)}` };
+  if (!sameBytes(header.previousBlockId, view.blockId))
+    return { code: 'parent', detail: `expected the parent ${digestToHex(view.blockId)}` };
   if (!sameBytes(header.proposer, proposerAt(view, header.height, header.round))) {
     return { code: 'proposer', detail: `round ${header.round} is not the turn of ${digestToHex(header.proposer)}` };
   }
-  return header.timeMs > view.timeMs ? null : { code: 'timeNotGrowing', detail: `expected a time after ${view.timeMs}, got ${header.timeMs}` };
+  return header.timeMs > view.timeMs
+    ? null
+    : { code: 'timeNotGrowing', detail: `expected a time after ${view.timeMs}, got ${header.timeMs}` };
 }
 
 function checkBulk(view: ChainView, block: Block): BlockRefusal | null {
@@ -166,14 +173,17 @@ function checkVerdicts(view: ChainView, block: Block, verdicts: readonly boolean
 
 /** As many as `blockSignatures` lists of a block whose signers are all known. */
 function countSignatures(block: Block): number {
-  const consents = block.transactions.flatMap((transaction) => transaction.consents).reduce((sum, { signatures }) => sum + signatures.length, 0);
+  const consents = block.transactions
+    .flatMap((transaction) => transaction.consents)
+    .reduce((sum, { signatures }) => sum + signatures.length, 0);
   const endorsements = block.transactions.reduce((sum, transaction) => sum + transaction.endorsements.length, 0);
   return (block.lastCommit?.signatures.length ?? 0) + endorsements + consents + 2 * block.evidence.length;
 }
 
 function checkDerived(header: BlockHeader, made: BlockHeader): BlockRefusal | null {
   for (const field of DERIVED) {
-    if (!sameField(header[field], made[field])) return { code: field, detail: `${field}: expected ${show(made[field])}, got ${show(header[field])}` };
+    if (!sameField(header[field], made[field]))
+      return { code: field, detail: `${field}: expected ${show(made[field])}, got ${show(header[field])}` };
   }
   return null;
 }
