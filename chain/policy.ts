@@ -1,5 +1,5 @@
 /**
- * The admission policy: which rule speaks for a package, and whether an artifact is what that rule prescribes. Follows docs/SPEC.md §3.5.
+ * The admission policy: which rule speaks for a package, and whether an artifact is what that rule prescribes. Follows docs/SPEC.md §3.4.
  * The first rule that matches decides; none matching denies. Says nothing about minimum age or an admin's mark, which only an authority's
  * own check can know.
  */
