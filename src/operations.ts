@@ -93,6 +93,21 @@ export type MarkResult =
   | { readonly kind: 'committed'; readonly height: number }
   | { readonly kind: 'refused'; readonly reason: string };
 
+/** One committed block, for comparing nodes with each other. Digests as 64 hex digits. */
+export interface BlockSummary {
+  readonly height: number;
+  readonly blockId: string;
+  readonly stateRoot: string;
+  readonly logRoot: string;
+  readonly timeMs: number;
+  readonly operations: number;
+  readonly proposer: string;
+}
+
+export type SubmitResult =
+  | { readonly kind: 'committed'; readonly height: number; readonly latencyMs: number }
+  | { readonly kind: 'refused'; readonly reason: string };
+
 export interface NodeOperations {
   readonly status: () => Promise<NodeStatus>;
   readonly peers: () => readonly PeerStatus[];
@@ -104,4 +119,7 @@ export interface NodeOperations {
   readonly markRemoval: (target: string, reason: string | null) => Promise<MarkResult>;
   readonly marks: () => Promise<readonly Mark[]>;
   readonly unmark: (target: string) => Promise<boolean>;
+  readonly block: (height: number) => BlockSummary | null;
+  /** Takes an endorsed transaction (canonical bytes of a sealed transaction), passes it on, and waits until it is committed here. */
+  readonly submit: (sealed: Uint8Array) => Promise<SubmitResult>;
 }

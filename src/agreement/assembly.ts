@@ -14,8 +14,9 @@ import {
   type SealedTransaction,
   sealedTransaction,
   type Sha256,
-  TRANSACTION_MAX_BYTES,
-  TRANSACTIONS_RESPONSE_MAX_BYTES,
+  MAX_SEALED_BYTES,
+  MAX_TRANSACTIONS_REQUEST_BYTES,
+  MAX_TRANSACTIONS_RESPONSE_BYTES,
   transactionsRequest,
   transactionsResponse,
 } from '../../chain/index.ts';
@@ -24,7 +25,7 @@ import type { Network } from '../ports.ts';
 const REQUEST_TIMEOUT_MS = 3_000;
 const MAX_DIGESTS_A_REQUEST = 256;
 /** What one answer may hold; the asker asks again for the rest. */
-const ANSWER_BYTES = 4 * 1024 * 1024;
+const ANSWER_BYTES = 2 * 1024 * 1024;
 
 /** Where sealed transactions are known by the digest of their bytes. */
 export interface SealedLookup {
@@ -71,7 +72,7 @@ async function fetchMissing(
     const before = found.size;
     const answer = await ask(deps, peer, missing.slice(0, MAX_DIGESTS_A_REQUEST));
     for (const bytes of answer) {
-      const transaction = decode(sealedTransaction, bytes, { maxBytes: TRANSACTION_MAX_BYTES });
+      const transaction = decode(sealedTransaction, bytes, { maxBytes: MAX_SEALED_BYTES });
       if (!transaction.ok) continue;
       const key = digestToHex(sealedDigest(deps.sha256, transaction.value));
       if (missing.some((digest) => digestToHex(digest) === key)) found.set(key, transaction.value);
@@ -85,13 +86,13 @@ async function ask(deps: AssemblyDeps, peer: string, digests: readonly Digest[])
   try {
     bytes = await deps.network.request(peer, deps.protocol, encode(transactionsRequest, { digests }), {
       timeoutMs: REQUEST_TIMEOUT_MS,
-      maxResponseBytes: TRANSACTIONS_RESPONSE_MAX_BYTES,
+      maxResponseBytes: MAX_TRANSACTIONS_RESPONSE_BYTES,
     });
   } catch {
     // The peer is gone or slow: the next one is asked, and the proposal comes again.
     return [];
   }
-  const answer = decode(transactionsResponse, bytes, { maxBytes: TRANSACTIONS_RESPONSE_MAX_BYTES });
+  const answer = decode(transactionsResponse, bytes, { maxBytes: MAX_TRANSACTIONS_RESPONSE_BYTES });
   if (answer.ok) return answer.value.transactions;
   deps.network.penalize(peer, 'bad-message', answer.reason);
   return [];
@@ -99,8 +100,8 @@ async function ask(deps: AssemblyDeps, peer: string, digests: readonly Digest[])
 
 /** Answers such requests from the same lookup, as many as fit. */
 export function serveTransactions(deps: AssemblyDeps): void {
-  deps.network.handle(deps.protocol, { maxRequestBytes: 64 * 1024, maxConcurrent: 16 }, async (peer, body) => {
-    const request = decode(transactionsRequest, body, { maxBytes: 64 * 1024 });
+  deps.network.handle(deps.protocol, { maxRequestBytes: MAX_TRANSACTIONS_REQUEST_BYTES, maxConcurrent: 16 }, async (peer, body) => {
+    const request = decode(transactionsRequest, body, { maxBytes: MAX_TRANSACTIONS_REQUEST_BYTES });
     if (!request.ok) {
       deps.network.penalize(peer, 'bad-message', request.reason);
       throw new RangeError(request.reason);

@@ -5,15 +5,16 @@
 
 import {
   type Block,
-  CERTIFICATE_MESSAGE_MAX_BYTES,
+  MAX_CERTIFICATE_MESSAGE_BYTES,
   type CertificateMessage,
   certificateMessage,
   decode,
   type Digest,
   digestToHex,
   encode,
+  type HelpResponse,
   nodeKeyAt,
-  PROPOSAL_MESSAGE_MAX_BYTES,
+  MAX_PROPOSAL_MESSAGE_BYTES,
   type ProposalMessage,
   proposalMessage,
   proposalPayload,
@@ -21,12 +22,13 @@ import {
   sealedDigest,
   type Sha256,
   type SignedVote,
-  VOTE_MESSAGE_MAX_BYTES,
+  MAX_VOTE_MESSAGE_BYTES,
   voteMessage,
   votePayload,
 } from '../../chain/index.ts';
 import {
   currentProposals,
+  knownVotes,
   latestPolka,
   MAX_FUTURE_ROUNDS,
   type Proposal,
@@ -39,6 +41,7 @@ import {
 } from '../../consensus/index.ts';
 import { topicOf } from '../channels.ts';
 import type { Head } from '../ledger/head.ts';
+import type { Members } from '../ledger/members.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { Clock, Logger, MessageVerdict, Network, SignatureVerifier, SignedItem } from '../ports.ts';
 import { type AssemblyDeps, assembleBlock } from './assembly.ts';
@@ -51,6 +54,7 @@ const MAX_EARLY = 1024;
 const MAX_SEEN = 50_000;
 /** Proposals being assembled at a time; two a round are all that the machine takes. */
 const MAX_ASSEMBLIES = 8;
+const MAX_HELP_VOTES = 1024;
 
 export interface CourierDeps {
   readonly chainId: Digest;
@@ -58,6 +62,7 @@ export interface CourierDeps {
   readonly verifier: SignatureVerifier;
   readonly sha256: Sha256;
   readonly head: Head;
+  readonly members: Members;
   readonly clock: Clock;
   readonly assembly: AssemblyDeps;
   readonly log: Logger;
@@ -113,22 +118,39 @@ export class GossipCourier implements Courier {
     }
     if (!stuck) return;
     const polka = latestPolka(machine);
-    if (polka !== null) this.#sendCertificate('polka', polka.round, polka.valueId, polka.votes);
+    if (polka !== null) this.#sendCertificate('polka', polka.round, polka.votes);
     const round = roundCertificate(machine);
-    if (round !== null) this.#sendCertificate('round', round.round, null, round.votes);
+    if (round !== null) this.#sendCertificate('round', round.round, round.votes);
   }
 
-  #sendCertificate(kind: CertificateMessage['kind'], round: number, valueId: string | null, votes: readonly Vote[]): void {
+  /** What this node knows of the height in work, for a peer that asks for help. */
+  help(height: number): HelpResponse {
+    const engine = this.#engine;
+    if (engine === null || engine.height !== height) return { votes: [], proposals: [] };
+    const votes = knownVotes(engine.machine).slice(0, MAX_HELP_VOTES).map(voteToRecord);
+    const proposals = currentProposals(engine.machine).flatMap((proposal) => {
+      const block = engine.value(proposal.valueId);
+      return block === null ? [] : [this.#proposalMessage(proposal, block)];
+    });
+    return { votes, proposals };
+  }
+
+  /** Takes a peer's help exactly as if it had come by gossip. */
+  async takeHelp(from: string, answer: HelpResponse): Promise<void> {
+    const bad = 'help with a forged message';
+    for (const vote of answer.votes) {
+      const verdict = await this.#checkVote(vote);
+      if (verdict === 'reject') return this.#deps.network.penalize(from, 'bad-signature', bad);
+      if (verdict === 'new') this.#take(vote);
+    }
+    for (const message of answer.proposals) {
+      if ((await this.#takeProposal(from, message)) === 'reject') return this.#deps.network.penalize(from, 'bad-signature', bad);
+    }
+  }
+
+  #sendCertificate(kind: CertificateMessage['kind'], round: number, votes: readonly Vote[]): void {
     const height = this.#engine?.height ?? 0;
-    const blockId = valueId === null ? null : (votes.find((vote) => vote.valueId === valueId) ?? null);
-    const message = {
-      kind,
-      height,
-      round,
-      blockId: blockId === null ? null : voteToRecord(blockId).blockId,
-      votes: votes.map(voteToRecord),
-      attempt: this.#attempt,
-    };
+    const message = { kind, height, round, votes: votes.map(voteToRecord), attempt: this.#attempt };
     this.#publish('certificate', encode(certificateMessage, message));
   }
 
@@ -139,7 +161,7 @@ export class GossipCourier implements Courier {
   }
 
   async #onVote(_from: string, data: Uint8Array): Promise<MessageVerdict> {
-    const message = decode(voteMessage, data, { maxBytes: VOTE_MESSAGE_MAX_BYTES });
+    const message = decode(voteMessage, data, { maxBytes: MAX_VOTE_MESSAGE_BYTES });
     if (!message.ok) return 'reject';
     const verdict = await this.#checkVote(message.value.vote);
     if (verdict === 'new') this.#take(message.value.vote);
@@ -172,17 +194,20 @@ export class GossipCourier implements Courier {
   }
 
   async #onProposal(from: string, data: Uint8Array): Promise<MessageVerdict> {
-    const message = decode(proposalMessage, data, { maxBytes: PROPOSAL_MESSAGE_MAX_BYTES });
-    if (!message.ok) return 'reject';
-    const { proposal, header } = message.value;
+    const message = decode(proposalMessage, data, { maxBytes: MAX_PROPOSAL_MESSAGE_BYTES });
+    return message.ok ? await this.#takeProposal(from, message.value) : 'reject';
+  }
+
+  async #takeProposal(from: string, message: ProposalMessage): Promise<MessageVerdict> {
+    const { proposal, header } = message;
     if (this.#engine === null || !this.#isNear(proposal.height) || this.#isFarRound(proposal.height, proposal.round)) return 'ignore';
     const key = nodeKeyAt(this.#deps.head.view, proposal.height, proposal.nodeId);
     if (key === null) return 'ignore';
     const item = { publicKey: key, message: proposalPayload(this.#deps.chainId, proposal), signature: proposal.signature };
     if (!(await this.#deps.verifier.verify(item))) return 'reject';
-    const sound = header.height === proposal.height && sameBytes(this.#deps.head.idOfHeader(header), proposal.blockId);
+    const sound = header.height === proposal.height && sameBytes(this.#deps.head.idOf(header), proposal.blockId);
     if (!sound) return 'reject';
-    this.#whenReached(proposal.height, () => this.#assemble(message.value, from));
+    this.#whenReached(proposal.height, () => this.#assemble(message, from));
     return 'accept';
   }
 
@@ -205,7 +230,7 @@ export class GossipCourier implements Courier {
   async #check(engine: Engine, message: ProposalMessage, proposal: Proposal, from: string, receivedMs: number): Promise<void> {
     const { head, log, metrics } = this.#deps;
     const known = engine.value(valueIdOfDigest(message.proposal.blockId));
-    const proposer = head.peerOf(message.proposal.nodeId);
+    const proposer = this.#deps.members.peerOf(message.proposal.nodeId);
     const peers = proposer === null || proposer === from ? [from] : [proposer, from];
     const block = known ?? (await assembleBlock(this.#deps.assembly, message, peers));
     if (block === null) {
@@ -220,18 +245,18 @@ export class GossipCourier implements Courier {
       metrics.untimelyProposal();
       log.warn({ height: proposal.height, round: proposal.round, timeMs: block.header.timeMs, receivedMs }, 'proposal not timely');
     }
-    engine.submitProposal(proposal, block, result.ok && timely && roundFits(block, proposal));
+    engine.submitProposal(proposal, block, !result.ok || !roundFits(block, proposal) ? 'invalid' : timely ? 'valid' : 'untimely');
   }
 
   async #onCertificate(data: Uint8Array): Promise<MessageVerdict> {
-    const message = decode(certificateMessage, data, { maxBytes: CERTIFICATE_MESSAGE_MAX_BYTES });
+    const message = decode(certificateMessage, data, { maxBytes: MAX_CERTIFICATE_MESSAGE_BYTES });
     if (!message.ok) return 'reject';
     if (this.#engine === null || message.value.height !== this.#engine.height) return 'ignore';
-    return (await this.takeCertificate(message.value)) ? 'accept' : 'reject';
+    return (await this.#takeCertificate(message.value)) ? 'accept' : 'reject';
   }
 
   /** Checks every vote of a certificate of the height in work and applies it whole; false when it is forged. */
-  async takeCertificate(certificate: CertificateMessage): Promise<boolean> {
+  async #takeCertificate(certificate: CertificateMessage): Promise<boolean> {
     const engine = this.#engine;
     if (engine === null || certificate.height !== engine.height) return false;
     const items: SignedItem[] = [];
@@ -246,9 +271,10 @@ export class GossipCourier implements Courier {
       engine.submit(certificate.height, { kind: 'roundCertificate', certificate: base });
       return true;
     }
-    if (certificate.blockId === null) return false;
+    const valueId = base.votes[0]?.valueId ?? null;
+    if (valueId === null) return false;
     const kind = certificate.kind === 'polka' ? 'polkaCertificate' : 'commitCertificate';
-    engine.submit(certificate.height, { kind, certificate: { ...base, valueId: valueIdOfDigest(certificate.blockId) } });
+    engine.submit(certificate.height, { kind, certificate: { ...base, valueId } });
     return true;
   }
 

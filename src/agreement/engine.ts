@@ -9,16 +9,14 @@ import {
   createMachine,
   type Evidence,
   type Input,
-  lockedValueOf,
   type MachineState,
+  missingValue,
   type Output,
   type Proposal,
   type Round,
-  proposerOf,
   step,
   type TimeoutParameters,
   type ValidatorSet,
-  validValueOf,
   type Vote,
   type ValueId,
 } from '../../consensus/index.ts';
@@ -45,7 +43,8 @@ export interface Courier {
 export interface ValueSource {
   /** True when there is something to decide now. */
   readonly wanted: () => boolean;
-  readonly build: (round: number) => Promise<{ readonly block: Block; readonly blockId: Digest }>;
+  /** Null when this node's clock forbids it. */
+  readonly build: (round: number) => Promise<{ readonly block: Block; readonly blockId: Digest } | null>;
   readonly evidence: (evidence: Evidence) => void;
 }
 
@@ -79,6 +78,8 @@ export class Engine {
   readonly #options: EngineOptions;
   readonly #deps: EngineDeps;
   readonly #values = new Values();
+  /** Valid but for their time: this node prevotes nil, yet follows when > 2/3 of the power found them timely. */
+  readonly #untimely = new Map<ValueId, Proposal>();
   readonly #events: Event[] = [];
   #timers: Timer[] = [];
   #machine: MachineState;
@@ -138,6 +139,11 @@ export class Engine {
     return this.#signFromHeight;
   }
 
+  /** True once this node has a signature on record. */
+  get hasSigned(): boolean {
+    return this.#deps.signState.height > 0;
+  }
+
   /** A node that has forgotten what it signed keeps silent up to the heights at which others are found to be. */
   staySilentThrough(height: number): void {
     this.#signFromHeight = Math.max(this.#signFromHeight, height + 1);
@@ -149,14 +155,15 @@ export class Engine {
   }
 
   /** A verified proposal with its value; the value is in the WAL before the machine sees it. */
-  submitProposal(proposal: Proposal, block: Block, valid: boolean): void {
+  submitProposal(proposal: Proposal, block: Block, verdict: 'valid' | 'untimely' | 'invalid'): void {
     this.#push({ kind: 'value', height: proposal.height, block, id: proposal.valueId });
-    this.submit(proposal.height, { kind: 'proposal', proposal, valid });
+    this.submit(proposal.height, { kind: 'proposal', proposal, valid: verdict === 'valid' });
+    if (verdict === 'untimely' && proposal.height === this.height) this.#untimely.set(proposal.valueId, proposal);
   }
 
   /** There may be something to decide: looks, and wakes the machine if so. */
   wake(): void {
-    if (this.#machine.step === 'waiting' && this.#deps.source.wanted()) this.submit(this.height, { kind: 'valueWanted' });
+    if (this.#machine.consensus.step === 'waiting' && this.#deps.source.wanted()) this.submit(this.height, { kind: 'valueWanted' });
   }
 
   value(id: ValueId): Block | null {
@@ -215,6 +222,10 @@ export class Engine {
     const outputs = this.#step(event.input);
     if (outputs.some((output) => output.kind === 'castVote' || output.kind === 'propose')) await this.#wal.sync();
     for (const output of outputs) await this.#perform(output);
+    const missing = missingValue(this.#machine);
+    const proposal = missing === null ? undefined : this.#untimely.get(missing.valueId);
+    if (proposal === undefined || !this.#untimely.delete(proposal.valueId)) return;
+    this.submit(proposal.height, { kind: 'proposal', proposal, valid: true });
   }
 
   #step(input: Input): readonly Output[] {
@@ -252,7 +263,9 @@ export class Engine {
   async #proposeNew(round: Round): Promise<void> {
     const height = this.height;
     if (!this.#maySign()) return;
-    const { block, blockId } = await this.#deps.source.build(round);
+    const built = await this.#deps.source.build(round);
+    if (built === null) return;
+    const { block, blockId } = built;
     const id = valueIdOfDigest(blockId);
     this.#push({ kind: 'value', height, block, id });
     this.submit(height, { kind: 'proposeValue', round, valueId: id });
@@ -294,6 +307,7 @@ export class Engine {
     if (this.#deps.head.height < this.height) return;
     this.#cancelTimers();
     this.#values.clear();
+    this.#untimely.clear();
     this.#machine = this.#newMachine();
     await this.#wal.advance(this.height);
     this.#deps.courier.heightStarted(this.height);
@@ -319,11 +333,12 @@ export class Engine {
   }
 
   #putValue(id: ValueId, block: Block): void {
-    this.#values.put(id, block, [lockedValueOf(this.#machine), validValueOf(this.#machine)]);
+    const { consensus } = this.#machine;
+    this.#values.put(id, block, [consensus.lockedValue, consensus.validValue]);
   }
 
   #idOf(block: Block): ValueId {
-    return valueIdOfDigest(this.#deps.head.idOf(block));
+    return valueIdOfDigest(this.#deps.head.idOf(block.header));
   }
 
   #self(): ReturnType<typeof nodeIdOfDigest> {
@@ -334,10 +349,4 @@ export class Engine {
     for (const timer of this.#timers) timer.cancel();
     this.#timers = [];
   }
-
-  /** The proposer of a round of the height in work, as hex. */
-  proposer(round: number): string {
-    return proposerOf(this.validators, this.#machine.height, round as MachineState['round']);
-  }
 }
-

@@ -20,10 +20,10 @@ import {
   sameBytes,
 } from '../../chain/index.ts';
 import type { Evidence } from '../../consensus/index.ts';
-import { digestFromHex } from '../../chain/index.ts';
 import type { Mempool } from '../claims/mempool.ts';
 import { invariant } from '../invariant.ts';
 import type { Head } from '../ledger/head.ts';
+import { proposerAt } from '../ledger/members.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { Clock, Logger, Timers } from '../ports.ts';
 import type { ValueSource } from './engine.ts';
@@ -32,6 +32,7 @@ import { evidenceToRecord } from './records.ts';
 /** Room in a block for its header, certificate and evidence beside the transactions. */
 const OVERHEAD_BYTES = 64 * 1024;
 const MAX_PENDING_EVIDENCE = 256;
+const MAX_CLOCK_WAIT_MS = 2_000;
 
 export interface ProposerDeps {
   readonly head: Head;
@@ -72,13 +73,13 @@ export class Proposer implements ValueSource {
     for (const [key, one] of this.#evidence) if (one.first.height <= oldest) this.#evidence.delete(key);
   }
 
-  async build(round: number): Promise<{ readonly block: Block; readonly blockId: Digest }> {
+  async build(round: number): Promise<{ readonly block: Block; readonly blockId: Digest } | null> {
     const { head, mempool, clock } = this.#deps;
-    await this.#waitForClock();
+    if (!(await this.#waitForClock())) return null;
     const { parameters } = head;
     const timeMs = Math.max(clock.nowMs(), head.view.timeMs + 1);
     const bounds = { maxBytes: parameters.maxBlockBytes - OVERHEAD_BYTES, maxOperations: parameters.maxBlockOperations, timeMs };
-    const lastCommit = await head.certificateOf(head.height);
+    const lastCommit = head.certificate;
     let transactions = mempool.pick(bounds);
     let evidence: readonly EvidenceRecord[] = [...this.#evidence.values()].slice(0, MAX_EVIDENCE);
     for (;;) {
@@ -103,7 +104,7 @@ export class Proposer implements ValueSource {
   }): ReturnType<typeof executeBlock> {
     const { head, sha256 } = this.#deps;
     const height = head.height + 1;
-    return executeBlock(head.view, { ...content, height, proposer: digestFromHex(head.proposerOf(height, content.round)) }, sha256);
+    return executeBlock(head.view, { ...content, height, proposer: proposerAt(head.view, height, content.round) }, sha256);
   }
 
   /** Drops a refused transaction; one that only clashes with an earlier one of this block stays in the mempool's care. */
@@ -123,10 +124,15 @@ export class Proposer implements ValueSource {
     );
   }
 
-  /** Block time grows strictly: a proposer whose clock is behind the head's waits for it. */
-  async #waitForClock(): Promise<void> {
-    const { head, clock, timers } = this.#deps;
+  /** Block time grows strictly: a proposer whose clock is a little behind the head's waits, one far behind leaves the round to others. */
+  async #waitForClock(): Promise<boolean> {
+    const { head, clock, timers, log } = this.#deps;
     const waitMs = head.view.timeMs + 1 - clock.nowMs();
+    if (waitMs > MAX_CLOCK_WAIT_MS) {
+      log.error({ behindMs: waitMs }, 'the clock of this node is behind the chain: it proposes nothing until it is set right');
+      return false;
+    }
     if (waitMs > 0) await new Promise<void>((resolve) => timers.set(waitMs, resolve));
+    return true;
   }
 }

@@ -3,7 +3,7 @@
  * it knows of this height. Design §6 "Gossip is not enough". Decides nothing: everything goes through the courier's checks.
  */
 
-import { decode, encode, HELP_RESPONSE_MAX_BYTES, helpRequest, helpResponse } from '../../chain/index.ts';
+import { decode, encode, MAX_HELP_RESPONSE_BYTES, helpRequest, helpResponse } from '../../chain/index.ts';
 import { invariant } from '../invariant.ts';
 import type { Logger, Network, Random, Timer, Timers } from '../ports.ts';
 import type { GossipCourier } from './courier.ts';
@@ -89,9 +89,9 @@ export class Recovery {
     try {
       const bytes = await network.request(peer, protocol, encode(helpRequest, { height }), {
         timeoutMs: HELP_TIMEOUT_MS,
-        maxResponseBytes: HELP_RESPONSE_MAX_BYTES,
+        maxResponseBytes: MAX_HELP_RESPONSE_BYTES,
       });
-      const answer = decode(helpResponse, bytes, { maxBytes: HELP_RESPONSE_MAX_BYTES });
+      const answer = decode(helpResponse, bytes, { maxBytes: MAX_HELP_RESPONSE_BYTES });
       if (answer.ok) await courier.takeHelp(peer, answer.value);
       else network.penalize(peer, 'bad-message', answer.reason);
     } catch (error) {

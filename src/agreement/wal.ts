@@ -3,7 +3,7 @@
  * Synced before anything that follows from it leaves the node; a new file begins with each height, and the old one goes.
  */
 
-import { array, type Block, block, decode, digest, encode, type Infer, nullable, oneOf, record, signedProposal, signedVote, uint, union, bool } from '../../chain/index.ts';
+import { array, type Block, block, decode, digest, encode, type Infer, nullable, oneOf, signedProposal, signedVote, uint, union, bool } from '../../chain/index.ts';
 import { asHeight, asRound, type CommitCertificate, type Input, type PolkaCertificate, type RoundCertificate } from '../../consensus/index.ts';
 import { invariant } from '../invariant.ts';
 import type { FileSystem } from '../ports.ts';

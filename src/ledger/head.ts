@@ -6,6 +6,7 @@
 import {
   type Block,
   type BlockEffects,
+  type BlockHeader,
   blockIdOf,
   blockSignatures,
   type ChainView,
@@ -19,13 +20,16 @@ import {
   type Digest,
   digestToHex,
   encode,
+  MAX_BLOCK_BYTES,
+  MAX_CERTIFICATE_BYTES,
+  type Parameters,
+  parametersOf,
   type Sha256,
 } from '../../chain/index.ts';
 import type { ChainStore } from '../../chain/store/index.ts';
+import { invariant } from '../invariant.ts';
 import type { SignatureVerifier } from '../ports.ts';
 
-export const MAX_BLOCK_BYTES = 4 * 1024 * 1024;
-export const MAX_CERTIFICATE_BYTES = 64 * 1024;
 /** Checked values of the height in work; liars can't make it more than two a round. */
 const MAX_CHECKED = 32;
 
@@ -52,7 +56,7 @@ export class Head {
   readonly #store: ChainStore;
   readonly #sha256: Sha256;
   readonly #verifier: SignatureVerifier;
-  readonly #listeners: ((committed: CommittedBlock) => void)[] = [];
+  readonly #listeners = new Set<(committed: CommittedBlock) => void>();
   readonly #checked = new Map<string, CheckResult>();
   #tail: Promise<unknown> = Promise.resolve();
 
@@ -75,13 +79,28 @@ export class Head {
     return this.#store;
   }
 
-  idOf(block: Block): Digest {
-    return blockIdOf(this.#sha256, block.header);
+  /** The parameters that the block after the head obeys. */
+  get parameters(): Parameters {
+    return parametersOf(this.view);
   }
 
-  /** Listeners are called in order of registration, after the block is on the disk; they must not throw. */
-  onCommit(listener: (committed: CommittedBlock) => void): void {
-    this.#listeners.push(listener);
+  idOf(header: BlockHeader): Digest {
+    return blockIdOf(this.#sha256, header);
+  }
+
+  /** The certificate stored beside the head; null at genesis. */
+  get certificate(): CommitCertificateRecord | null {
+    const stored = this.#store.block(this.height);
+    if (stored === null) return null;
+    const certificate = decodeCertificate(stored.certificate);
+    invariant(certificate.ok, 'the stored certificate decodes');
+    return certificate.value;
+  }
+
+  /** Listeners are called in order of registration, after the block is on the disk; they must not throw. Returns what ends it. */
+  onCommit(listener: (committed: CommittedBlock) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   /** Checks a block that would follow the head: signatures by the one rule, all else by `chain`. Computed once for each value. */
@@ -101,6 +120,11 @@ export class Head {
     const turn = this.#tail.then(() => this.#extend(block, certificate));
     this.#tail = turn.catch(() => undefined);
     return await turn;
+  }
+
+  /** Resolves when no commit is under way. */
+  async settled(): Promise<void> {
+    await this.#tail;
   }
 
   async #extend(block: Block, certificate: CommitCertificateRecord): Promise<ExtendResult> {

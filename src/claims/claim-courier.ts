@@ -1,0 +1,149 @@
+/**
+ * Carries candidates, endorsements, refusals and sealed transactions by gossip, each checked before it is relayed. SPEC §3, §8.
+ * Bad form or signature → reject; unknown author, known or outdated content → ignore; else accept.
+ */
+
+import {
+  MAX_CANDIDATE_MESSAGE_BYTES,
+  type Candidate,
+  candidateMessage,
+  candidatePayload,
+  checkTransactionShape,
+  decode,
+  type Digest,
+  MAX_ENDORSEMENT_MESSAGE_BYTES,
+  type Endorsement,
+  encode,
+  endorsementMessage,
+  endorsementPayload,
+  nodeKeyAt,
+  MAX_REFUSAL_MESSAGE_BYTES,
+  refusalMessage,
+  refusalPayload,
+  type SealedTransaction,
+  MAX_SEALED_MESSAGE_BYTES,
+  sealedMessage,
+  type Sha256,
+  transactionId,
+} from '../../chain/index.ts';
+import { type TopicName, topicOf } from '../channels.ts';
+import type { Head } from '../ledger/head.ts';
+import type { Members } from "../ledger/members.ts";
+import type { Logger, MessageVerdict, Network, Signer, SignatureVerifier } from '../ports.ts';
+import type { ClaimCourier, ClaimPool } from './claim-pool.ts';
+import type { Mempool } from './mempool.ts';
+
+export interface GossipClaimCourierDeps {
+  readonly chainId: Digest;
+  readonly nodeId: Digest;
+  readonly network: Network;
+  readonly signer: Signer;
+  readonly verifier: SignatureVerifier;
+  readonly sha256: Sha256;
+  readonly head: Head;
+  readonly members: Members;
+  readonly mempool: Mempool;
+  readonly log: Logger;
+}
+
+export class GossipClaimCourier implements ClaimCourier {
+  readonly #deps: GossipClaimCourierDeps;
+
+  constructor(deps: GossipClaimCourierDeps) {
+    this.#deps = deps;
+  }
+
+  start(pool: ClaimPool): void {
+    this.#subscribe('candidate', (data) => this.#onCandidate(pool, data));
+    this.#subscribe('endorsement', (data) => this.#onEndorsement(pool, data));
+    this.#subscribe('refusal', (data) => this.#onRefusal(pool, data));
+    this.#subscribe('transaction', (data) => this.#onSealed(data));
+  }
+
+  sendCandidate(candidate: Candidate, attempt: number): void {
+    this.#publish('candidate', encode(candidateMessage, { candidate, attempt }));
+  }
+
+  sendEndorsement(id: Digest, endorsement: Endorsement): void {
+    this.#publish('endorsement', encode(endorsementMessage, { transactionId: id, endorsement }));
+  }
+
+  sendRefusal(id: Digest, reason: string): void {
+    const { signer, chainId, nodeId } = this.#deps;
+    const short = reason.slice(0, 512);
+    const signature = signer.sign('consensus', refusalPayload(chainId, id, short));
+    this.#publish('refusal', encode(refusalMessage, { refusal: { transactionId: id, nodeId, reason: short, signature } }));
+  }
+
+  sendSealed(sealed: SealedTransaction): void {
+    this.#deps.mempool
+      .add(sealed)
+      .then((result) => {
+        if (result.kind === 'added' || result.kind === 'known') this.passOn(sealed);
+        else this.#deps.log.warn(result, 'own sealed transaction not taken');
+      })
+      .catch((error: unknown) => this.#deps.log.error({ error: String(error) }, 'own sealed transaction not checked'));
+  }
+
+  /** Gossips a transaction that this node's mempool holds. */
+  passOn(sealed: SealedTransaction): void {
+    this.#publish('transaction', encode(sealedMessage, { transaction: sealed }));
+  }
+
+  #subscribe(topic: TopicName, receive: (data: Uint8Array) => Promise<MessageVerdict>): void {
+    this.#deps.network.subscribe(topicOf(this.#deps.chainId, topic), (_from, data) => receive(data));
+  }
+
+  #publish(topic: TopicName, message: Uint8Array): void {
+    this.#deps.network.publish(topicOf(this.#deps.chainId, topic), message).catch((error: unknown) => {
+      this.#deps.log.warn({ topic, error: String(error) }, 'message not sent');
+    });
+  }
+
+  async #onCandidate(pool: ClaimPool, data: Uint8Array): Promise<MessageVerdict> {
+    const { chainId, head, members, verifier, sha256, network } = this.#deps;
+    const message = decode(candidateMessage, data, { maxBytes: MAX_CANDIDATE_MESSAGE_BYTES });
+    if (!message.ok) return 'reject';
+    const { candidate } = message.value;
+    if (members.byNetworkKey(candidate.author) === null) return 'ignore';
+    const id = transactionId(sha256, candidate.claims);
+    const item = { publicKey: candidate.author, message: candidatePayload(chainId, id, candidate.author), signature: candidate.signature };
+    if (!(await verifier.verify(item))) return 'reject';
+    if (checkTransactionShape(candidate.claims, head.parameters) !== null) return 'reject';
+    const taken = pool.candidateReceived(candidate, network.peerIdOf(candidate.author));
+    return taken === 'taken' || taken === 'again' ? 'accept' : 'ignore';
+  }
+
+  async #onEndorsement(pool: ClaimPool, data: Uint8Array): Promise<MessageVerdict> {
+    const { chainId, head, verifier } = this.#deps;
+    const message = decode(endorsementMessage, data, { maxBytes: MAX_ENDORSEMENT_MESSAGE_BYTES });
+    if (!message.ok) return 'reject';
+    const { transactionId: id, endorsement } = message.value;
+    const publicKey = nodeKeyAt(head.view, head.height + 1, endorsement.nodeId);
+    if (publicKey === null) return 'ignore';
+    const payload = endorsementPayload(chainId, id, endorsement.expiresMs);
+    if (!(await verifier.verify({ publicKey, message: payload, signature: endorsement.signature }))) return 'reject';
+    pool.endorsementReceived(id, endorsement);
+    return 'accept';
+  }
+
+  async #onRefusal(pool: ClaimPool, data: Uint8Array): Promise<MessageVerdict> {
+    const { chainId, head, verifier } = this.#deps;
+    const message = decode(refusalMessage, data, { maxBytes: MAX_REFUSAL_MESSAGE_BYTES });
+    if (!message.ok) return 'reject';
+    const { refusal } = message.value;
+    const publicKey = nodeKeyAt(head.view, head.height + 1, refusal.nodeId);
+    if (publicKey === null) return 'ignore';
+    if (!(await verifier.verify({ publicKey, message: refusalPayload(chainId, refusal.transactionId, refusal.reason), signature: refusal.signature }))) return 'reject';
+    pool.refusalReceived(refusal.transactionId, refusal.nodeId, refusal.reason);
+    return 'accept';
+  }
+
+  async #onSealed(data: Uint8Array): Promise<MessageVerdict> {
+    const message = decode(sealedMessage, data, { maxBytes: MAX_SEALED_MESSAGE_BYTES });
+    if (!message.ok) return 'reject';
+    const result = await this.#deps.mempool.add(message.value.transaction);
+    if (result.kind === 'forged') return 'reject';
+    return result.kind === 'added' ? 'accept' : 'ignore';
+  }
+}

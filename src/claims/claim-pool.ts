@@ -1,0 +1,401 @@
+/**
+ * From candidate to sealed transaction: own check → endorse → gather → seal. Design §4. Every authority checks by its own means before it
+ * endorses; the author seals once > 2/3 of the power has endorsed, another authority does if the author falls silent.
+ */
+
+import {
+  type Block,
+  type Candidate,
+  candidatePayload,
+  applyOperations,
+  checkTransactionShape,
+  type Claim,
+  type Consent,
+  type Digest,
+  digestToHex,
+  type Endorsement,
+  hasQuorum,
+  keyOf,
+  type SealedTransaction,
+  type Sha256,
+  totalPower,
+  transactionId,
+  validatorSetAt,
+} from '../../chain/index.ts';
+import { RegistryError } from '../../registry/index.ts';
+import { invariant } from '../invariant.ts';
+import type { Head } from '../ledger/head.ts';
+import type { Metrics } from '../metrics/metrics.ts';
+import type { Clock, Logger, Signer, Timer, Timers } from '../ports.ts';
+import type { EndorsementBook } from './endorsement-book.ts';
+import { judge, type JudgeDeps, type Verdict } from './judge.ts';
+
+const TICK_MS = 1_000;
+/** Own candidates are sent again this often until committed. */
+const RESEND_MS = 5_000;
+/** How long another authority waits for the author to seal. */
+const SEAL_GRACE_MS = 3_000;
+const FORGET_MS = 600_000;
+const CHECK_TIMEOUT_MS = 600_000;
+const MAX_PENDING = 4_096;
+const MAX_PENDING_AN_AUTHOR = 1_024;
+const MAX_CHECKS = 8;
+
+/** What became of a candidate, for whoever waits for it. */
+export type Outcome =
+  | { readonly kind: 'committed'; readonly height: number }
+  | { readonly kind: 'refused'; readonly reason: string }
+  | { readonly kind: 'pending' };
+
+/** Carries the pool's words to the others; the pool hears theirs through `candidateReceived` and its siblings. */
+export interface ClaimCourier {
+  readonly sendCandidate: (candidate: Candidate, attempt: number) => void;
+  readonly sendEndorsement: (transactionId: Digest, endorsement: Endorsement) => void;
+  readonly sendRefusal: (transactionId: Digest, reason: string) => void;
+  readonly sendSealed: (sealed: SealedTransaction) => void;
+}
+
+export interface ClaimPoolDeps extends JudgeDeps {
+  readonly chainId: Digest;
+  readonly nodeId: Digest;
+  readonly peerId: string;
+  readonly head: Head;
+  readonly book: EndorsementBook;
+  readonly signer: Signer;
+  readonly sha256: Sha256;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly courier: ClaimCourier;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly fatal: (error: unknown) => void;
+}
+
+interface Pending {
+  readonly id: Digest;
+  readonly candidate: Candidate;
+  readonly authorPeerId: string;
+  readonly own: boolean;
+  readonly addedMs: number;
+  readonly abort: AbortController;
+  readonly endorsements: Map<string, Endorsement>;
+  readonly refusals: Map<string, string>;
+  readonly waiters: ((outcome: Outcome) => void)[];
+  state: 'queued' | 'checking' | 'unchecked' | 'endorsed' | 'refused' | 'unmarked';
+  sentMs: number;
+  attempt: number;
+  quorumMs: number | null;
+  sealedMs: number | null;
+}
+
+export class ClaimPool {
+  readonly #deps: ClaimPoolDeps;
+  readonly #pending = new Map<string, Pending>();
+  #checks = 0;
+  #timer: Timer | null = null;
+
+  constructor(deps: ClaimPoolDeps) {
+    this.#deps = deps;
+  }
+
+  get size(): number {
+    return this.#pending.size;
+  }
+
+  start(): void {
+    this.#timer = this.#deps.timers.set(TICK_MS, () => {
+      this.#tick();
+      this.start();
+    });
+  }
+
+  stop(): void {
+    this.#timer?.cancel();
+    for (const pending of this.#pending.values()) pending.abort.abort();
+    this.#pending.clear();
+  }
+
+  /** Authors a candidate on this node; the id tells it apart, the same claims make the same one. */
+  submit(claims: readonly Claim[], consents: readonly Consent[]): Digest {
+    const { signer, chainId, sha256, peerId } = this.#deps;
+    const id = transactionId(sha256, claims);
+    const author = signer.publicKey('network');
+    const signature = signer.sign('network', candidatePayload(chainId, id, author));
+    const known = this.#pending.get(digestToHex(id));
+    if (known !== undefined) return id;
+    const pending = this.#admit(id, { claims, consents, author, signature }, peerId, true);
+    this.#send(pending);
+    return id;
+  }
+
+  /** Resolves with the outcome, or `pending` after `waitMs`. */
+  async outcome(id: Digest, waitMs: number): Promise<Outcome> {
+    const committed = this.#deps.head.store.transactionHeight(id);
+    if (committed !== null) return { kind: 'committed', height: committed };
+    const pending = this.#pending.get(digestToHex(id));
+    if (pending === undefined) return { kind: 'pending' };
+    return await new Promise<Outcome>((resolve) => {
+      const timer = this.#deps.timers.set(waitMs, () => resolve({ kind: 'pending' }));
+      pending.waiters.push((outcome) => {
+        timer.cancel();
+        resolve(outcome);
+      });
+    });
+  }
+
+  /** The candidate that would change this key, or null. */
+  pendingFor(key: string): { readonly id: Digest; readonly claims: readonly Claim[]; readonly endorsements: number } | null {
+    for (const { id, candidate, endorsements } of this.#pending.values()) {
+      if (candidate.claims.some((claim) => keyOf(claim) === key)) return { id, claims: candidate.claims, endorsements: endorsements.size };
+    }
+    return null;
+  }
+
+  /** A candidate of another authority, its signature verified. `again`: it was known, and the author still waits. */
+  candidateReceived(candidate: Candidate, authorPeerId: string): 'taken' | 'again' | 'full' | 'stale' {
+    const { head, sha256 } = this.#deps;
+    const id = transactionId(sha256, candidate.claims);
+    const known = this.#pending.get(digestToHex(id));
+    if (known !== undefined) {
+      this.#answerAgain(known);
+      return 'again';
+    }
+    if (refusalOf(head, candidate.claims, sha256) !== null) return 'stale';
+    if (!this.#hasRoom(authorPeerId)) return 'full';
+    this.#admit(id, candidate, authorPeerId, false);
+    return 'taken';
+  }
+
+  /** An endorsement by a member of the set, its signature verified. */
+  endorsementReceived(id: Digest, endorsement: Endorsement): boolean {
+    const pending = this.#pending.get(digestToHex(id));
+    if (pending === undefined) return false;
+    const node = digestToHex(endorsement.nodeId);
+    const known = pending.endorsements.get(node);
+    if (known !== undefined && known.expiresMs >= endorsement.expiresMs) return false;
+    pending.endorsements.set(node, endorsement);
+    pending.refusals.delete(node);
+    this.#trySeal(pending);
+    return true;
+  }
+
+  /** A refusal by a member of the set, its signature verified. */
+  refusalReceived(id: Digest, nodeId: Digest, reason: string): boolean {
+    const pending = this.#pending.get(digestToHex(id));
+    if (pending === undefined || pending.refusals.has(digestToHex(nodeId))) return false;
+    this.#refuse(pending, nodeId, reason);
+    return true;
+  }
+
+  /** An admin's mark has come or gone: what waited for it is judged again. */
+  marksChanged(): void {
+    for (const pending of this.#pending.values()) {
+      if (pending.state !== 'unmarked' && pending.state !== 'refused') continue;
+      if (pending.candidate.claims.every((claim) => claim.kind === 'AddArtifact')) continue;
+      pending.state = 'queued';
+      pending.refusals.delete(digestToHex(this.#deps.nodeId));
+    }
+    this.#startChecks();
+  }
+
+  /** Settles what the block decided: committed transactions, and others that its state has overtaken. */
+  blockCommitted(block: Block): void {
+    const { head, sha256, book, fatal } = this.#deps;
+    const committed = new Map(block.transactions.map((sealed) => [digestToHex(transactionId(sha256, sealed.claims)), sealed]));
+    const claims = block.transactions.flatMap((sealed) => sealed.claims);
+    if (claims.length === 0) return;
+    book.forget(claims).catch(fatal);
+    for (const [key, pending] of this.#pending) {
+      if (committed.has(key)) this.#settle(key, pending, { kind: 'committed', height: block.header.height });
+      else {
+        const reason = refusalOf(head, pending.candidate.claims, sha256);
+        if (reason !== null) this.#settle(key, pending, { kind: 'refused', reason: `overtaken: ${reason}` });
+      }
+    }
+  }
+
+  #hasRoom(authorPeerId: string): boolean {
+    if (this.#pending.size >= MAX_PENDING) return false;
+    let ofAuthor = 0;
+    for (const pending of this.#pending.values()) if (pending.authorPeerId === authorPeerId) ofAuthor += 1;
+    return ofAuthor < MAX_PENDING_AN_AUTHOR;
+  }
+
+  #admit(id: Digest, candidate: Candidate, authorPeerId: string, own: boolean): Pending {
+    const pending: Pending = {
+      id,
+      candidate,
+      authorPeerId,
+      own,
+      addedMs: this.#deps.clock.nowMs(),
+      abort: new AbortController(),
+      endorsements: new Map(),
+      refusals: new Map(),
+      waiters: [],
+      state: 'queued',
+      sentMs: 0,
+      attempt: 0,
+      quorumMs: null,
+      sealedMs: null,
+    };
+    this.#pending.set(digestToHex(id), pending);
+    this.#startChecks();
+    return pending;
+  }
+
+  #send(pending: Pending): void {
+    pending.sentMs = this.#deps.clock.nowMs();
+    this.#deps.courier.sendCandidate(pending.candidate, pending.attempt);
+    pending.attempt += 1;
+  }
+
+  /** Starts own checks, a few at a time: each may move and hash many bytes. */
+  #startChecks(): void {
+    for (const pending of this.#pending.values()) {
+      if (this.#checks >= MAX_CHECKS) return;
+      if (pending.state !== 'queued') continue;
+      pending.state = 'checking';
+      this.#checks += 1;
+      this.#check(pending)
+        .catch(this.#deps.fatal)
+        .finally(() => {
+          this.#checks -= 1;
+          this.#startChecks();
+        });
+    }
+  }
+
+  async #check(pending: Pending): Promise<void> {
+    const { timers, log, metrics, nodeId } = this.#deps;
+    const timer = timers.set(CHECK_TIMEOUT_MS, () => pending.abort.abort());
+    const claims = pending.candidate.claims;
+    const verdict = await this.#judge(pending);
+    timer.cancel();
+    if (!this.#pending.has(digestToHex(pending.id))) return;
+    if (verdict === null) {
+      pending.state = 'unchecked';
+      return;
+    }
+    if (verdict.kind === 'unmarked') {
+      pending.state = 'unmarked';
+      log.info({ transactionId: digestToHex(pending.id), keys: claims.map(keyOf) }, 'a candidate waits for the mark of this node\'s admin');
+      return;
+    }
+    if (verdict.kind === 'genuine') return await this.#endorse(pending);
+    pending.state = 'refused';
+    metrics.claimsRefused(claims.length);
+    log.warn({ transactionId: digestToHex(pending.id), keys: claims.map(keyOf), reason: verdict.reason }, 'candidate refused');
+    this.#deps.courier.sendRefusal(pending.id, verdict.reason);
+    this.#refuse(pending, nodeId, verdict.reason);
+  }
+
+  /** The verdict, or null when the check could not be made: a failing own disk or an absent author says nothing about the claim. */
+  async #judge(pending: Pending): Promise<Verdict | null> {
+    try {
+      return await judge(this.#deps, pending.candidate.claims, { authorPeerId: pending.authorPeerId, signal: pending.abort.signal });
+    } catch (error) {
+      if (!(error instanceof RegistryError)) throw error;
+      this.#deps.log.warn({ transactionId: digestToHex(pending.id), code: error.code, error: error.message }, 'candidate not checked, to be tried again');
+      return null;
+    }
+  }
+
+  async #endorse(pending: Pending): Promise<void> {
+    const { book, head, courier, metrics, log } = this.#deps;
+    const result = await book.endorse(pending.id, pending.candidate.claims, head.parameters.endorsementMs);
+    if (result.kind === 'taken') {
+      pending.state = 'refused';
+      log.warn({ transactionId: digestToHex(pending.id), key: result.key, untilMs: result.untilMs }, 'other content is endorsed for this key');
+      courier.sendRefusal(pending.id, `other content is endorsed for ${result.key}`);
+      this.#refuse(pending, this.#deps.nodeId, 'other content is endorsed');
+      return;
+    }
+    if (pending.state !== 'endorsed') {
+      metrics.claimsEndorsed(pending.candidate.claims.length);
+      log.info({ transactionId: digestToHex(pending.id), keys: pending.candidate.claims.map(keyOf) }, 'candidate endorsed');
+    }
+    pending.state = 'endorsed';
+    courier.sendEndorsement(pending.id, result.endorsement);
+    this.endorsementReceived(pending.id, result.endorsement);
+  }
+
+  /** The author still waits: the verdict stands, so say it again, renewed when it would soon expire. */
+  #answerAgain(pending: Pending): void {
+    const own = pending.endorsements.get(digestToHex(this.#deps.nodeId));
+    if (pending.state === 'endorsed' && own !== undefined) {
+      const leftMs = own.expiresMs - this.#deps.clock.nowMs();
+      if (leftMs > this.#deps.head.parameters.endorsementMs / 2) this.#deps.courier.sendEndorsement(pending.id, own);
+      else this.#endorse(pending).catch(this.#deps.fatal);
+    }
+    if (pending.state === 'unchecked') {
+      pending.state = 'queued';
+      this.#startChecks();
+    }
+    if (pending.state === 'refused') {
+      const reason = pending.refusals.get(digestToHex(this.#deps.nodeId));
+      if (reason !== undefined) this.#deps.courier.sendRefusal(pending.id, reason);
+    }
+  }
+
+  #refuse(pending: Pending, nodeId: Digest, reason: string): void {
+    pending.refusals.set(digestToHex(nodeId), reason);
+    const set = validatorSetAt(this.#deps.head.view, this.#deps.head.height + 1);
+    const refused = set.filter((member) => pending.refusals.has(digestToHex(member.nodeId))).reduce((sum, member) => sum + member.power, 0);
+    if (3 * refused <= totalPower(set) && !(pending.own && nodeId === this.#deps.nodeId)) return;
+    for (const waiter of pending.waiters.splice(0)) waiter({ kind: 'refused', reason });
+  }
+
+  #trySeal(pending: Pending): void {
+    const { head, clock } = this.#deps;
+    const nowMs = clock.nowMs();
+    const set = validatorSetAt(head.view, head.height + 1);
+    const valid = set
+      .map((member) => ({ power: member.power, endorsement: pending.endorsements.get(digestToHex(member.nodeId)) }))
+      .filter((one) => one.endorsement !== undefined && one.endorsement.expiresMs > nowMs + SEAL_GRACE_MS);
+    const power = valid.reduce((sum, one) => sum + one.power, 0);
+    if (!hasQuorum(power, totalPower(set))) return;
+    pending.quorumMs ??= nowMs;
+    const due = pending.own || nowMs - pending.quorumMs >= SEAL_GRACE_MS;
+    if (!due || (pending.sealedMs !== null && nowMs - pending.sealedMs < RESEND_MS)) return;
+    pending.sealedMs = nowMs;
+    const endorsements = valid.map((one) => one.endorsement).filter((one) => one !== undefined);
+    this.#deps.courier.sendSealed({ claims: pending.candidate.claims, endorsements, consents: pending.candidate.consents });
+  }
+
+  #settle(key: string, pending: Pending, outcome: Outcome): void {
+    this.#pending.delete(key);
+    pending.abort.abort();
+    if (pending.own && outcome.kind === 'committed') this.#deps.metrics.commitLatency(this.#deps.clock.nowMs() - pending.addedMs);
+    for (const waiter of pending.waiters.splice(0)) waiter(outcome);
+  }
+
+  #tick(): void {
+    const nowMs = this.#deps.clock.nowMs();
+    for (const [key, pending] of this.#pending) {
+      if (nowMs - pending.addedMs > FORGET_MS && !this.#keptByMark(pending)) {
+        this.#settle(key, pending, { kind: 'refused', reason: 'no quorum endorsed it in time' });
+        continue;
+      }
+      if (pending.own && nowMs - pending.sentMs >= RESEND_MS) {
+        this.#send(pending);
+        this.#answerAgain(pending);
+      }
+      this.#trySeal(pending);
+    }
+  }
+
+  /** What an admin marked waits for the other admins, for as long as the mark stands. */
+  #keptByMark(pending: Pending): boolean {
+    const [first] = pending.candidate.claims;
+    invariant(first !== undefined, 'a transaction holds at least one claim');
+    return pending.own && this.#deps.marks.get(keyOf(first)) !== null;
+  }
+}
+
+/** Why the chain as it stands would refuse the claims, or null. */
+export function refusalOf(head: Head, claims: readonly Claim[], sha256: Sha256): string | null {
+  const shape = checkTransactionShape(claims, head.parameters);
+  if (shape !== null) return shape;
+  const result = applyOperations(head.view.state, head.height + 1, [{ claims }], sha256);
+  return result.ok ? null : result.refusal.detail;
+}

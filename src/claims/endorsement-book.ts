@@ -1,0 +1,63 @@
+/**
+ * What this authority has endorsed and until when, written down before it signs: no second content for one (key, replaces) before the
+ * last endorsement of the first has expired by its own clock. Design §4.4. Safety rests on `replaces`, not on this book.
+ */
+
+import { type Claim, decode, type Digest, digest, encode, endorsementPayload, type Endorsement, keyOf, record, sameBytes, uint } from '../../chain/index.ts';
+import type { Clock, KeyValueStore, Signer } from '../ports.ts';
+
+const PREFIX = 'endorsed|';
+const entrySchema = record({ transactionId: digest, expiresMs: uint() });
+
+export type EndorseResult = { readonly kind: 'endorsed'; readonly endorsement: Endorsement } | { readonly kind: 'taken'; readonly key: string; readonly untilMs: number };
+
+export interface EndorsementBookDeps {
+  readonly chainId: Digest;
+  readonly nodeId: Digest;
+  readonly store: KeyValueStore;
+  readonly signer: Signer;
+  readonly clock: Clock;
+}
+
+export class EndorsementBook {
+  readonly #deps: EndorsementBookDeps;
+
+  constructor(deps: EndorsementBookDeps) {
+    this.#deps = deps;
+  }
+
+  /** Endorses a transaction for `endorsementMs` from now, unless one of its slots is promised to other content. */
+  async endorse(transactionId: Digest, claims: readonly Claim[], endorsementMs: number): Promise<EndorseResult> {
+    const { chainId, nodeId, store, signer, clock } = this.#deps;
+    const nowMs = clock.nowMs();
+    const slots = claims.map(slotOf);
+    for (const slot of slots) {
+      const entry = this.#read(slot);
+      if (entry !== null && entry.expiresMs > nowMs && !sameBytes(entry.transactionId, transactionId)) {
+        return { kind: 'taken', key: slot.slice(PREFIX.length), untilMs: entry.expiresMs };
+      }
+    }
+    const expiresMs = nowMs + endorsementMs;
+    const value = encode(entrySchema, { transactionId, expiresMs });
+    await store.write(slots.map((key) => ({ key, value })));
+    const signature = signer.sign('consensus', endorsementPayload(chainId, transactionId, expiresMs));
+    return { kind: 'endorsed', endorsement: { nodeId, expiresMs, signature } };
+  }
+
+  /** Committed or superseded slots need no memory: their `replaces` is out of date for ever. */
+  async forget(claims: readonly Claim[]): Promise<void> {
+    const slots = claims.map(slotOf).filter((slot) => this.#read(slot) !== null);
+    if (slots.length > 0) await this.#deps.store.write(slots.map((key) => ({ key, value: null })));
+  }
+
+  #read(slot: string): { readonly transactionId: Digest; readonly expiresMs: number } | null {
+    const value = this.#deps.store.get(slot);
+    if (value === null) return null;
+    const entry = decode(entrySchema, value, { maxBytes: 256 });
+    return entry.ok ? entry.value : null;
+  }
+}
+
+function slotOf(claim: Claim): string {
+  return `${PREFIX}${claim.replaces ?? '-'}|${keyOf(claim)}`;
+}

@@ -1,0 +1,55 @@
+/**
+ * What serving needs of the chain, answered from the committed state: is this version live, may this file be served, who promised to hold it.
+ * Design §4 "Servable", §7. Synchronous and never ahead of the disk.
+ */
+
+import { artifactClaim, artifactOf, type Coordinates, type Digest, type FileEntry, isBanned } from '../../chain/index.ts';
+import type { Ledger, LedgerEntry } from '../../registry/index.ts';
+import type { Clock } from '../ports.ts';
+import type { Head } from './head.ts';
+import type { Members } from './members.ts';
+
+export interface StateLedgerDeps {
+  readonly head: Head;
+  readonly members: Members;
+  readonly clock: Clock;
+  /** Own peer id, left out of the endorsers. */
+  readonly peerId: string;
+}
+
+export class StateLedger implements Ledger {
+  readonly #deps: StateLedgerDeps;
+  readonly #maxHeadAgeMs: number;
+
+  constructor(options: { readonly maxHeadAgeMs: number }, deps: StateLedgerDeps) {
+    this.#maxHeadAgeMs = options.maxHeadAgeMs;
+    this.#deps = deps;
+  }
+
+  readonly lookUp = (coordinates: Coordinates): LedgerEntry | null => {
+    const { view, store } = this.#deps.head;
+    const record = artifactOf(view.state, coordinates);
+    if (record === null) return null;
+    if (record.kind === 'tombstone') return { kind: 'removed', height: record.height, reason: record.reason };
+    const { files } = artifactClaim(record);
+    const banned = files.find((file) => isBanned(view.state, file.digests.sha256));
+    if (banned !== undefined) return { kind: 'removed', height: record.height, reason: `its file ${banned.name} is banned` };
+    return { kind: 'live', height: record.height, committedMs: store.timeMsAt(record.height) ?? 0, files };
+  };
+
+  readonly isServable = (sha256: Digest): boolean => this.file(sha256) !== null;
+
+  readonly file = (sha256: Digest): FileEntry | null => this.#deps.head.store.servableFile(sha256);
+
+  readonly isFresh = (): boolean => this.#deps.clock.nowMs() - this.#deps.head.view.timeMs <= this.#maxHeadAgeMs;
+
+  readonly endorsers = (sha256: Digest): readonly string[] => {
+    const { head, members, peerId } = this.#deps;
+    const peers = head.store.endorsersOf(sha256).map((nodeId) => members.peerOf(nodeId));
+    return peers.filter((peer) => peer !== null).filter((peer) => peer !== peerId);
+  };
+
+  readonly list = async (options: { readonly after: Coordinates | null; readonly limit: number }): Promise<readonly Coordinates[]> => {
+    return await this.#deps.head.store.liveArtifacts(options);
+  };
+}

@@ -1,0 +1,279 @@
+/**
+ * Catches up with the others: learns where they are from status messages, asks several of them for blocks page by page, and commits each
+ * block only through `Head`, which checks everything. A status is a hint where to ask, never a proof; targets follow what peers answer.
+ */
+
+import {
+  type BlocksResponse,
+  blocksRequest,
+  blocksResponse,
+  decode,
+  type Digest,
+  encode,
+  MAX_BLOCKS_RESPONSE_BYTES,
+  MAX_REQUEST_BYTES,
+  MAX_STATUS_MESSAGE_BYTES,
+  type StatusMessage,
+  statusMessage,
+} from '../../chain/index.ts';
+import { protocolOf, topicOf } from '../channels.ts';
+import { decodeBlock, decodeCertificate, type Head } from '../ledger/head.ts';
+import type { Clock, Logger, MessageVerdict, Network, Random, Timer, Timers } from '../ports.ts';
+
+const TICK_MS = 1_000;
+const STATUS_MS = 5_000;
+const REQUEST_TIMEOUT_MS = 10_000;
+const PAGE_BLOCKS = 64;
+/** What one answer holds at the most. */
+const PAGE_BYTES = 4 * 1024 * 1024;
+/** A validator decides most blocks itself a moment later: it asks only when it stays behind. */
+const VALIDATOR_GRACE_MS = 500;
+/** A claim of a height that nobody could serve is forgotten after this. */
+const HINT_MS = 30_000;
+const MAX_PEERS = 1_024;
+
+export interface BlockSyncOptions {
+  readonly chainId: Digest;
+  /** Null on a mirror. */
+  readonly nodeId: Digest | null;
+}
+
+export interface BlockSyncDeps {
+  readonly head: Head;
+  readonly network: Network;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly fatal: (error: unknown) => void;
+  /** Others are at this height, and this node is not. */
+  readonly onBehind: (height: number) => void;
+}
+
+interface Standing {
+  readonly height: number;
+  readonly seenMs: number;
+}
+
+export class BlockSync {
+  readonly #options: BlockSyncOptions;
+  readonly #deps: BlockSyncDeps;
+  /** What each connected peer said of itself. */
+  readonly #peers = new Map<string, Standing>();
+  /** Highest height heard of by gossip, whoever holds it. */
+  #hint: Standing = { height: 0, seenMs: 0 };
+  #running = false;
+  #stopped = false;
+  #timer: Timer | null = null;
+  #behindSinceMs: number | null = null;
+  #statusSentMs = 0;
+
+  constructor(options: BlockSyncOptions, deps: BlockSyncDeps) {
+    this.#options = options;
+    this.#deps = deps;
+  }
+
+  start(): void {
+    const { network, head } = this.#deps;
+    const { chainId } = this.#options;
+    network.subscribe(topicOf(chainId, 'status'), (_from, data) => this.#onStatus(data));
+    network.handle(protocolOf(chainId, 'blocks'), { maxRequestBytes: MAX_REQUEST_BYTES, maxConcurrent: 16 }, (peer, body) => this.#serveBlocks(peer, body));
+    network.handle(protocolOf(chainId, 'status'), { maxRequestBytes: MAX_STATUS_MESSAGE_BYTES, maxConcurrent: 32 }, (peer, body) =>
+      this.#exchangeStatus(peer, body),
+    );
+    network.onPeerChange((peer, connected) => {
+      if (connected) void this.#askStatus(peer);
+      else this.#peers.delete(peer);
+    });
+    for (const peer of network.peers()) void this.#askStatus(peer.peerId);
+    head.onCommit(() => this.#announce());
+    this.#schedule();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#timer?.cancel();
+  }
+
+  /** Highest height that a peer claims, at least the own. */
+  get targetHeight(): number {
+    let target = this.#deps.head.height;
+    for (const standing of this.#peers.values()) target = Math.max(target, standing.height);
+    const hinted = this.#deps.clock.nowMs() - this.#hint.seenMs < HINT_MS ? this.#hint.height : 0;
+    return Math.max(target, hinted);
+  }
+
+  get syncing(): boolean {
+    return this.#running;
+  }
+
+  heightOf(peerId: string): number | null {
+    return this.#peers.get(peerId)?.height ?? null;
+  }
+
+  #schedule(): void {
+    this.#timer = this.#deps.timers.set(TICK_MS, () => {
+      if (this.#deps.clock.nowMs() - this.#statusSentMs >= STATUS_MS) this.#announce();
+      this.#look();
+      this.#schedule();
+    });
+  }
+
+  #status(): StatusMessage {
+    const { height, blockId } = this.#deps.head.view;
+    return { height, blockId, timeMs: this.#deps.clock.nowMs(), nodeId: this.#options.nodeId };
+  }
+
+  #announce(): void {
+    this.#statusSentMs = this.#deps.clock.nowMs();
+    const { network, log } = this.#deps;
+    network.publish(topicOf(this.#options.chainId, 'status'), encode(statusMessage, this.#status())).catch((error: unknown) => {
+      log.debug({ error: String(error) }, 'status not sent');
+    });
+  }
+
+  #onStatus(data: Uint8Array): MessageVerdict {
+    const message = decode(statusMessage, data, { maxBytes: MAX_STATUS_MESSAGE_BYTES });
+    if (!message.ok) return 'reject';
+    const { height } = message.value;
+    if (height >= this.#hint.height) this.#hint = { height, seenMs: this.#deps.clock.nowMs() };
+    this.#look();
+    return 'accept';
+  }
+
+  /** Answers with the own standing, and notes the asker's. */
+  async #exchangeStatus(peer: string, body: Uint8Array): Promise<Uint8Array> {
+    this.#note(peer, body);
+    return encode(statusMessage, this.#status());
+  }
+
+  async #askStatus(peer: string): Promise<void> {
+    const { network } = this.#deps;
+    try {
+      const answer = await network.request(peer, protocolOf(this.#options.chainId, 'status'), encode(statusMessage, this.#status()), {
+        timeoutMs: REQUEST_TIMEOUT_MS,
+        maxResponseBytes: MAX_STATUS_MESSAGE_BYTES,
+      });
+      this.#note(peer, answer);
+    } catch (error) {
+      this.#deps.log.debug({ peer, error: String(error) }, 'a peer did not say where it stands');
+    }
+  }
+
+  #note(peer: string, data: Uint8Array): void {
+    const message = decode(statusMessage, data, { maxBytes: MAX_STATUS_MESSAGE_BYTES });
+    if (!message.ok) {
+      this.#deps.network.penalize(peer, 'bad-message', message.reason);
+      return;
+    }
+    if (this.#peers.size >= MAX_PEERS && !this.#peers.has(peer)) return;
+    this.#peers.set(peer, { height: message.value.height, seenMs: this.#deps.clock.nowMs() });
+    this.#look();
+  }
+
+  /** Starts to fetch when others are ahead; a validator first gives its own decision a moment. */
+  #look(): void {
+    const { head, clock } = this.#deps;
+    const target = this.targetHeight;
+    if (target <= head.height) {
+      this.#behindSinceMs = null;
+      return;
+    }
+    this.#behindSinceMs ??= clock.nowMs();
+    const patient = this.#options.nodeId !== null && target === head.height + 1;
+    if (patient && clock.nowMs() - this.#behindSinceMs < VALIDATOR_GRACE_MS) return;
+    if (this.#running || this.#stopped) return;
+    this.#running = true;
+    this.#deps.onBehind(target);
+    this.#run(target)
+      .catch((error: unknown) => this.#deps.fatal(error))
+      .finally(() => {
+        this.#running = false;
+        this.#behindSinceMs = null;
+      });
+  }
+
+  /** Pages from one peer after another until nobody has more. */
+  async #run(target: number): Promise<void> {
+    const { head, log } = this.#deps;
+    const from = head.height;
+    const tried = new Set<string>();
+    while (!this.#stopped) {
+      const peer = this.#pick(tried);
+      if (peer === null) break;
+      const before = head.height;
+      const page = await this.#fetchPage(peer);
+      if (page !== null) await this.#commitPage(peer, page);
+      if (head.height === before) tried.add(peer);
+      else tried.clear();
+      if (head.height >= this.targetHeight) break;
+    }
+    if (head.height > from) log.info({ from, to: head.height, target }, 'caught up');
+    if (head.height < this.#hint.height) this.#hint = { height: 0, seenMs: 0 };
+  }
+
+  /** A connected peer not yet tried: by chance among those that claim to be ahead, else any. */
+  #pick(tried: ReadonlySet<string>): string | null {
+    const { network, head, random } = this.#deps;
+    const connected = network.peers().map((peer) => peer.peerId).filter((peer) => !tried.has(peer));
+    const ahead = connected.filter((peer) => (this.#peers.get(peer)?.height ?? 0) > head.height);
+    const choice = ahead.length > 0 ? ahead : connected;
+    return choice[Math.floor(random.next() * choice.length)] ?? null;
+  }
+
+  async #fetchPage(peer: string): Promise<BlocksResponse | null> {
+    const { network, head, log } = this.#deps;
+    try {
+      const body = encode(blocksRequest, { from: head.height + 1, max: PAGE_BLOCKS });
+      const options = { timeoutMs: REQUEST_TIMEOUT_MS, maxResponseBytes: MAX_BLOCKS_RESPONSE_BYTES };
+      const answer = decode(blocksResponse, await network.request(peer, protocolOf(this.#options.chainId, 'blocks'), body, options), {
+        maxBytes: MAX_BLOCKS_RESPONSE_BYTES,
+      });
+      if (answer.ok) {
+        this.#peers.set(peer, { height: answer.value.height, seenMs: this.#deps.clock.nowMs() });
+        return answer.value;
+      }
+      network.penalize(peer, 'bad-message', answer.reason);
+    } catch (error) {
+      log.debug({ peer, error: String(error) }, 'a peer gave no blocks');
+    }
+    return null;
+  }
+
+  async #commitPage(peer: string, page: BlocksResponse): Promise<void> {
+    const { head, network, log } = this.#deps;
+    for (const entry of page.blocks) {
+      const block = decodeBlock(entry.block);
+      const certificate = decodeCertificate(entry.certificate);
+      if (!block.ok || !certificate.ok) {
+        network.penalize(peer, 'bad-block', 'a block or certificate does not decode');
+        return;
+      }
+      const result = await head.extend(block.value, certificate.value);
+      if (result.kind === 'refused') {
+        log.warn({ peer, height: block.value.header.height, ...result.refusal }, 'a peer sent a block that is not of this chain');
+        network.penalize(peer, 'bad-block', result.refusal.code);
+        return;
+      }
+    }
+  }
+
+  async #serveBlocks(peer: string, body: Uint8Array): Promise<Uint8Array> {
+    const { head, network } = this.#deps;
+    const request = decode(blocksRequest, body, { maxBytes: MAX_REQUEST_BYTES });
+    if (!request.ok) {
+      network.penalize(peer, 'bad-message', request.reason);
+      throw new RangeError(request.reason);
+    }
+    const blocks: { readonly block: Uint8Array; readonly certificate: Uint8Array }[] = [];
+    let size = 0;
+    for (let height = request.value.from; height <= head.height && blocks.length < request.value.max; height += 1) {
+      const stored = head.store.block(height);
+      if (stored === null) break;
+      size += stored.block.length + stored.certificate.length;
+      if (size > PAGE_BYTES && blocks.length > 0) break;
+      blocks.push(stored);
+    }
+    return encode(blocksResponse, { blocks, height: head.height });
+  }
+}
