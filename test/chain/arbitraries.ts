@@ -91,6 +91,18 @@ export function sampleArtifact(change: Partial<chain.AddArtifact> = {}): chain.A
   };
 }
 
+/** The label `latest` of the sample package. */
+export const sampleName: Extract<chain.Claim, { kind: 'SetName' }> = {
+  kind: 'SetName',
+  ecosystem: 'generic',
+  registry: '',
+  namespace: 'demo',
+  name: 'hello',
+  label: 'latest',
+  target: { ecosystem: 'generic', registry: '', namespace: 'demo', name: 'hello', version: '1.0.0' },
+  replaces: null,
+};
+
 export function sampleRule(change: Partial<chain.PolicyRule> = {}): chain.PolicyRule {
   return {
     ecosystem: 'generic',
