@@ -4,7 +4,7 @@
  * Never gives up, and never lets a dead entry hold up the others.
  */
 
-import type { Logger, Random, Timer, Timers } from '../ports.ts';
+import type { Clock, Logger, Random, Timer, Timers } from '../ports.ts';
 import { fetchAddressList } from './address-list.ts';
 
 export interface ConnectorOptions {
@@ -33,6 +33,7 @@ export interface Connector {
 
 interface ConnectorDeps {
   readonly dialler: Dialler;
+  readonly clock: Clock;
   readonly timers: Timers;
   readonly random: Random;
   readonly logger: Logger;
@@ -40,6 +41,8 @@ interface ConnectorDeps {
 
 const KNOWN_PEER = { firstMs: 250, mostMs: 15_000 } as const;
 const BOOTSTRAP = { firstMs: 500, mostMs: 60_000 } as const;
+/** A start this long after the last one begins without a wait. */
+const CALM_MS = 30_000;
 const BOOTSTRAP_ADDRESSES = 256;
 const DISCOVERY_DIALS = 4;
 
@@ -49,8 +52,9 @@ export function openConnector(options: ConnectorOptions, deps: ConnectorDeps): C
   let dialsOfDiscovery = 0;
 
   const isIsolated = (): boolean => dialler.connectedPeers() === 0;
+  const wantsBootstrap = (): boolean => options.bootstrap.length > 0 && isIsolated();
   const bootstrap = repeater(BOOTSTRAP, deps, async (signal) => {
-    if (options.bootstrap.length === 0 || !isIsolated()) return 'done';
+    if (!wantsBootstrap()) return 'done';
     for (const addresses of shuffled(await bootstrapAddresses(options.bootstrap, signal, logger), deps.random)) {
       if (signal.aborted || !isIsolated()) return 'done';
       await attempt([addresses], signal);
@@ -91,7 +95,7 @@ export function openConnector(options: ConnectorOptions, deps: ConnectorDeps): C
     peerChanged: (peerId, connected) => {
       if (connected || stopping.signal.aborted) return;
       known.get(peerId)?.run(stopping.signal);
-      if (isIsolated()) bootstrap.run(stopping.signal);
+      if (wantsBootstrap()) bootstrap.run(stopping.signal);
     },
     discovered: (peerId, addresses) => {
       const isEnough = dialler.connectedPeers() >= (options.enoughPeers ?? 8) || dialsOfDiscovery >= DISCOVERY_DIALS;
@@ -105,7 +109,7 @@ export function openConnector(options: ConnectorOptions, deps: ConnectorDeps): C
 }
 
 interface Repeater {
-  /** Starts at once unless it is running already; a pending wait is cut short. */
+  /** Starts at once, or after a wait if the last start was a moment ago: a peer that takes calls only to hang up is no reason to hurry. */
   readonly run: (signal: AbortSignal) => void;
   readonly cancel: () => void;
 }
@@ -113,28 +117,30 @@ interface Repeater {
 /** Repeats `work` until it says `done`, waiting longer each time. */
 function repeater(
   wait: { readonly firstMs: number; readonly mostMs: number },
-  deps: { readonly timers: Timers; readonly random: Random; readonly logger: Logger },
+  deps: Pick<ConnectorDeps, 'clock' | 'timers' | 'random' | 'logger'>,
   work: (signal: AbortSignal) => Promise<'done' | 'again'>,
 ): Repeater {
   let failures = 0;
+  let lastStartMs = Number.NEGATIVE_INFINITY;
   let running = false;
-  let wanted = false;
+  let wanted: AbortSignal | null = null;
   let pending: Timer | null = null;
 
   async function turn(signal: AbortSignal): Promise<void> {
     running = true;
-    wanted = false;
+    wanted = null;
+    lastStartMs = deps.clock.nowMs();
     const outcome = await work(signal).catch((error: unknown) => {
       deps.logger.error({ error }, 'dialling failed');
       return 'again' as const;
     });
     running = false;
+    if (wanted !== null) run(wanted);
+    else if (outcome === 'again') schedule(signal);
+  }
+
+  function schedule(signal: AbortSignal): void {
     if (signal.aborted) return;
-    if (outcome === 'done') {
-      failures = 0;
-      if (wanted) run(signal);
-      return;
-    }
     const mostMs = Math.min(wait.mostMs, wait.firstMs * 2 ** Math.min(failures, 20));
     failures += 1;
     pending = deps.timers.set(mostMs * (0.5 + deps.random.next() / 2), () => {
@@ -144,11 +150,14 @@ function repeater(
   }
 
   function run(signal: AbortSignal): void {
-    wanted = true;
-    if (running || signal.aborted) return;
-    pending?.cancel();
-    pending = null;
-    void turn(signal);
+    if (running) wanted = signal;
+    if (running || pending !== null || signal.aborted) return;
+    if (deps.clock.nowMs() - lastStartMs < CALM_MS) {
+      schedule(signal);
+    } else {
+      failures = 0;
+      void turn(signal);
+    }
   }
 
   return {
@@ -157,6 +166,7 @@ function repeater(
       pending?.cancel();
       pending = null;
       failures = 0;
+      lastStartMs = Number.NEGATIVE_INFINITY;
     },
   };
 }
