@@ -121,10 +121,19 @@ export function proveRun(leaves: Uint8Array, index: number, count: number): read
   const blocks = leaves.length / HASH_BYTES;
   if (!isRun(blocks * BLOCK_BYTES, { index, count }))
     throw new RangeError(`expected an aligned run of ${blocks} blocks, got ${index}+${count}`);
+  return unclesOf(leaves, { index, count }, depthOf(blocks));
+}
+
+/** The lower part of a proof: from a run up to the run of `width` blocks around it, whose packed leaves are given. `run` counts from there. */
+export function proveWithin(leaves: Uint8Array, run: Run, width: number): readonly Uint8Array[] {
+  return unclesOf(leaves, run, depthOf(width));
+}
+
+function unclesOf(leaves: Uint8Array, run: Run, depth: number): readonly Uint8Array[] {
+  const blocks = leaves.length / HASH_BYTES;
   const proof: Uint8Array[] = [];
-  const depth = depthOf(blocks);
-  let position = index / count;
-  for (let level = depthOf(count); level < depth; level += 1) {
+  let position = run.index / run.count;
+  for (let level = depthOf(run.count); level < depth; level += 1) {
     const width = 2 ** level;
     const from = (position ^ 1) * width;
     proof.push(subtreeRoot(leaves.subarray(Math.min(from, blocks) * HASH_BYTES, Math.min(from + width, blocks) * HASH_BYTES), level));

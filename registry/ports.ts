@@ -73,7 +73,10 @@ export interface PeerRequests {
 /** Who else has a file: mirrors announce what they hold. */
 export interface ProviderDirectory {
   readonly provide: (sha256: Uint8Array) => Promise<void>;
-  readonly findProviders: (sha256: Uint8Array, options: { readonly limit: number; readonly signal?: AbortSignal }) => Promise<readonly string[]>;
+  readonly findProviders: (
+    sha256: Uint8Array,
+    options: { readonly limit: number; readonly signal?: AbortSignal },
+  ) => Promise<readonly string[]>;
 }
 
 /** Named when a peer did what no honest one does; the network closes its connection and keeps it away for a while. */
