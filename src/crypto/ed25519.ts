@@ -51,7 +51,7 @@ export function openEd25519Verifier(
 
   async function verifyMany(items: readonly SignedItem[]): Promise<readonly boolean[]> {
     if (items.length < POOL_FROM_ITEMS) return Promise.all(items.map(verify));
-    const verdicts: boolean[] = new Array(items.length).fill(false);
+    const verdicts: boolean[] = items.map(() => false);
     const work = items.entries();
     const runner = async (): Promise<void> => {
       for (const [index, item] of work) verdicts[index] = await verifyOnPool(item);

@@ -5,6 +5,7 @@
 
 import { Worker } from 'node:worker_threads';
 import type { Clock, SignedItem, Timer, Timers } from '../ports.ts';
+import { tokenBucket } from '../world/rate-limit.ts';
 
 export class VerifierError extends Error {
   /** overloaded: too many second opinions are waiting, ask again later. closed: the verifier was shut down. broken: the thread died. */
@@ -41,7 +42,7 @@ export function openZip215(
   deps: { readonly clock: Clock; readonly timers: Timers },
 ): Zip215 {
   const waiting: Job[] = [];
-  const allow = tokenBucket(options.perSecond, deps.clock);
+  const allowance = tokenBucket({ perSecond: options.perSecond, burst: options.perSecond * BURST_SECONDS }, deps.clock);
   let underway: readonly Job[] = [];
   let worker: Worker | null = null;
   let pause: Timer | null = null;
@@ -49,7 +50,8 @@ export function openZip215(
 
   function pump(): void {
     if (closed || underway.length > 0 || waiting.length === 0 || pause !== null) return;
-    const count = allow.take(Math.min(BATCH, waiting.length));
+    let count = 0;
+    while (count < Math.min(BATCH, waiting.length) && allowance.take(1)) count += 1;
     if (count === 0) {
       pause = deps.timers.set(Math.ceil(1000 / options.perSecond), () => {
         pause = null;
@@ -109,22 +111,6 @@ export function openZip215(
       underway = [];
       await worker?.terminate();
       worker = null;
-    },
-  };
-}
-
-function tokenBucket(perSecond: number, clock: Clock): { readonly take: (wanted: number) => number } {
-  const most = perSecond * BURST_SECONDS;
-  let tokens = most;
-  let lastMs = clock.nowMs();
-  return {
-    take: (wanted) => {
-      const nowMs = clock.nowMs();
-      tokens = Math.min(most, tokens + (Math.max(0, nowMs - lastMs) * perSecond) / 1000);
-      lastMs = nowMs;
-      const given = Math.min(wanted, Math.floor(tokens));
-      tokens -= given;
-      return given;
     },
   };
 }

@@ -10,8 +10,8 @@ import { createHash } from 'node:crypto';
 import { type GossipSub, gossipsub, type Message, StrictNoSign, TopicValidatorResult } from '@libp2p/gossipsub';
 import type { PeerId } from '@libp2p/interface';
 import type { Clock, Logger, MessageVerdict, PeerFault } from '../ports.ts';
+import { type TokenBucket, tokenBucket } from '../world/rate-limit.ts';
 import { NetworkError } from './errors.ts';
-import { type TokenBucket, tokenBucket } from './rate-limit.ts';
 
 export type Receive = (from: string, message: Uint8Array) => Promise<MessageVerdict> | MessageVerdict;
 

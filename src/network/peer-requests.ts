@@ -6,10 +6,10 @@
 import type { Connection, Libp2p, Stream } from '@libp2p/interface';
 import { peerIdFromString } from '@libp2p/peer-id';
 import type { Clock, Logger, PeerFault, PeerRequests, RequestOptions, Timers } from '../ports.ts';
+import { type TokenBucket, tokenBucket } from '../world/rate-limit.ts';
 import { openAdmission } from './admission.ts';
 import { reasonOf, withDeadline } from './deadline.ts';
 import { NetworkError } from './errors.ts';
-import { type TokenBucket, tokenBucket } from './rate-limit.ts';
 import { readFrame, writeFrame } from './stream-exchange.ts';
 
 type Handler = Parameters<PeerRequests['handle']>[2];

@@ -12,10 +12,10 @@ import { type ConnectorOptions, openConnector } from '../../src/network/connecto
 import { withDeadline } from '../../src/network/deadline.ts';
 import { type CairnServices, makeNode } from '../../src/network/libp2p-node.ts';
 import { openPenalties } from '../../src/network/penalties.ts';
-import { tokenBucket } from '../../src/network/rate-limit.ts';
 import { readFrame, writeFrame } from '../../src/network/stream-exchange.ts';
 import type { Timers } from '../../src/ports.ts';
 import { systemTimers } from '../../src/world/clock.ts';
+import { tokenBucket } from '../../src/world/rate-limit.ts';
 import { silentLogger, until } from './loopback.ts';
 
 async function rawNode(t: Test): Promise<Libp2p<CairnServices>> {
