@@ -100,8 +100,9 @@ function trailingComment(line: string): string {
 function insertKey(file: string, edit: { readonly section: string; readonly line: string; readonly wanted: Table }): string | null {
   const lines = file.split('\n');
   for (let index = 0; index <= lines.length; index += 1) {
-    const before = lines[index - 1] ?? '';
-    if (edit.section !== '' ? before.trim() !== `[${edit.section}]` : before.startsWith('#')) continue;
+    const isElsewhere =
+      edit.section === '' ? (lines[index] ?? '').startsWith('#') : (lines[index - 1] ?? '').trim() !== `[${edit.section}]`;
+    if (isElsewhere) continue;
     const candidate = [...lines.slice(0, index), edit.line, ...lines.slice(index)].join('\n');
     if (gives(candidate, edit.wanted)) return candidate;
   }

@@ -4,6 +4,7 @@
  */
 
 import type { FastifyInstance } from 'fastify';
+import { MAX_SEALED_BYTES } from '../../chain/index.ts';
 import type { NodeOperations } from '../operations.ts';
 import { type AppDeps, createApp } from './app.ts';
 import { isAuthorized } from './tokens.ts';
@@ -29,6 +30,12 @@ const logQuery = {
     limit,
   },
 };
+const blockQuery = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['height'],
+  properties: { height: { type: 'integer', minimum: 1, maximum: Number.MAX_SAFE_INTEGER } },
+};
 const pingBody = {
   type: 'object',
   additionalProperties: false,
@@ -46,6 +53,8 @@ const unmarkBody = { type: 'object', additionalProperties: false, required: ['ta
 export function adminApp(options: { readonly token: string }, deps: AppDeps & { readonly operations: NodeOperations }): FastifyInstance {
   const app = createApp({ maxConnections: 64, bodyLimitBytes: 65_536, requestTimeoutMs: 30_000, idleTimeoutMs: 120_000 }, deps);
   app.removeContentTypeParser('text/plain');
+  const binary = ['application/cbor', 'application/octet-stream'];
+  app.addContentTypeParser(binary, { parseAs: 'buffer', bodyLimit: MAX_SEALED_BYTES }, (_request, body, done) => done(null, body));
   app.addHook('onRequest', async (request, reply) => {
     reply.header('cache-control', 'no-store');
     if (!LOCAL_HOST.test(request.headers.host ?? ''))
@@ -56,6 +65,7 @@ export function adminApp(options: { readonly token: string }, deps: AppDeps & { 
     return undefined;
   });
   reads(app, deps.operations);
+  blocks(app, deps.operations);
   orders(app, deps);
   return app;
 }
@@ -78,6 +88,18 @@ function reads(app: FastifyInstance, operations: NodeOperations): void {
       entries: await operations.log({ key: query.key ?? null, fromHeight: query.fromHeight, limit: query.limit, latest: query.latest }),
     }),
   );
+}
+
+function blocks(app: FastifyInstance, operations: NodeOperations): void {
+  app.get<{ Querystring: { height: number } }>('/block', { schema: { querystring: blockQuery } }, async ({ query }, reply) => {
+    const block = operations.block(query.height);
+    return block ?? reply.code(404).send({ error: `no block at height ${query.height} on this node` });
+  });
+  app.post<{ Body: unknown }>('/submit', { bodyLimit: MAX_SEALED_BYTES }, async ({ body }, reply) => {
+    if (!(body instanceof Uint8Array)) return reply.code(415).send({ error: 'expected a sealed transaction as application/cbor' });
+    const result = await operations.submit(new Uint8Array(body));
+    return reply.code(result.kind === 'refused' ? 409 : 200).send(result);
+  });
 }
 
 function orders(app: FastifyInstance, { operations, log }: AppDeps & { readonly operations: NodeOperations }): void {
