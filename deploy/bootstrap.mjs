@@ -6,7 +6,7 @@
 
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
@@ -112,7 +112,16 @@ async function test(args) {
     process.stdout.write('0 passed, 1 failed, 0 skipped\n');
     return 1;
   }
-  return await run(process.execPath, [tool('tap'), 'run', ...args]);
+  const started = Date.now();
+  const code = await run(process.execPath, [tool('tap'), 'run', ...args]);
+  if (args.length === 0) noteTestTime((Date.now() - started) / 1000);
+  return code;
+}
+
+/** For the benchmark's table. */
+function noteTestTime(seconds) {
+  mkdirSync(path.join(ROOT, '.cairn'), { recursive: true });
+  writeFileSync(path.join(ROOT, '.cairn', 'test-time.json'), `${JSON.stringify({ seconds })}\n`);
 }
 
 /** Loads a compiled entry in this process, so that signals reach it directly. It exports `main(args)`, which resolves to an exit code. */

@@ -3,5 +3,5 @@
 export { AdminClient } from './admin-client.ts';
 export { createLocalnet, Localnet, type LocalnetNode, type LocalnetOptions, runCli } from './localnet.ts';
 export { LocalnetError } from './localnet-error.ts';
-export { NodeProcess } from './node-process.ts';
+export { nodeEnvironment } from './node-process.ts';
 export { busyPorts } from './ports.ts';

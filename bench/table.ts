@@ -1,0 +1,46 @@
+/** Quantiles and a plain table for the benchmark. A figure says what it is, in which unit, and, where it has one, the floor it is a ratio to. */
+
+export interface Figure {
+  readonly name: string;
+  readonly value: number;
+  readonly unit: string;
+  /** What the same run measured as the least, or the most, that can be. */
+  readonly floor?: { readonly name: string; readonly value: number };
+  readonly wish?: { readonly atMost: number } | { readonly atLeast: number };
+}
+
+/** Of the values, at q from 0 to 1; NaN for none. */
+export function quantile(values: readonly number[], q: number): number {
+  const sorted = values.toSorted((left, right) => left - right);
+  return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? Number.NaN;
+}
+
+export function formatFigures(figures: readonly Figure[]): string {
+  const head = ['figure', 'value', 'ratio', 'to', 'wish'];
+  const rows = figures.map((figure) => [
+    figure.name,
+    `${rounded(figure.value)} ${figure.unit}`,
+    figure.floor === undefined ? '' : `${rounded(figure.value / figure.floor.value)} ×`,
+    figure.floor === undefined ? '' : `${figure.floor.name}, ${rounded(figure.floor.value)} ${figure.unit}`,
+    wishOf(figure),
+  ]);
+  const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)));
+  const line = (cells: readonly string[]): string =>
+    cells
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd();
+  return [line(head), line(widths.map((width) => '-'.repeat(width))), ...rows.map(line)].join('\n');
+}
+
+function wishOf({ wish, value }: Figure): string {
+  if (wish === undefined) return '';
+  const [sign, bound, reached] = 'atMost' in wish ? ['≤', wish.atMost, value <= wish.atMost] : ['≥', wish.atLeast, value >= wish.atLeast];
+  return `${sign} ${bound}: ${reached ? 'reached' : 'not reached'}`;
+}
+
+function rounded(value: number): string {
+  if (!Number.isFinite(value)) return 'unknown';
+  if (value >= 1000) return Math.round(value).toLocaleString('en-US');
+  return String(Number(value.toPrecision(3)));
+}
