@@ -11,7 +11,7 @@ import type { Libp2pOptions } from 'libp2p';
 import type { Clock, Logger, Network, PeerFault, PeerInfo, Random, Timer, Timers } from '../ports.ts';
 import { type Connector, type Dialler, openConnector } from './connector.ts';
 import { withDeadline } from './deadline.ts';
-import { NetworkError } from './errors.ts';
+import { explainStartError, NetworkError } from './errors.ts';
 import { makeGater } from './gater.ts';
 import { type Gossip, type GossipOptions, openGossip } from './gossip.ts';
 import { type CairnServices, MAX_INBOUND_STREAMS, makeNode, type NodeSettings } from './libp2p-node.ts';
@@ -199,7 +199,7 @@ function lifeOf(running: Running, parts: LifeParts): Pick<Network, 'start' | 'st
       await node.start();
     } catch (error) {
       await stop();
-      throw error;
+      throw explainStartError(error);
     }
     parts.gossip.attach(node.services.pubsub);
     parts.providers.attach(node);

@@ -98,10 +98,13 @@ t.test('start and stop: twice the same network, and a second start in between is
   }
 });
 
-t.test('listen: a busy port rejects with its code, and leaves nothing behind', async (t) => {
+t.test('listen: a busy port rejects in one line, and leaves nothing behind', async (t) => {
   const first = await started(t);
   const second = await openLoopback({ listen: [(first.addresses()[0] ?? '').replace(/\/p2p\/.*/, '')] });
-  await t.rejects(second.start());
+  await t.rejects(second.start(), {
+    code: 'cannot-listen',
+    message: /^expected to listen for peers on \/ip4\/127.* another process holds that port/,
+  });
   t.same(second.addresses(), []);
 });
 
