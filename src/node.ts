@@ -153,12 +153,12 @@ async function openServing(options: NodeOptions, deps: NodeDeps): Promise<Servin
   const ledger = new StateLedger({ maxHeadAgeMs: options.maxHeadAgeMs }, { head, members, clock: world.clock, peerId: network.peerId });
   const blobs = await BlobStore.open(
     { allocatedBytes: options.budgetBytes, reverifyMs: options.reverifyMs },
-    { ...world, log, onRotten: () => metrics.fileQuarantined() },
+    { ...world, files: world.storage, log, onRotten: () => metrics.fileQuarantined() },
   );
-  const staging = await Staging.open({ quotaBytes: options.stagingBytes, expiryMs: options.stagingMs }, { ...world, log, blobs });
+  const staging = await Staging.open({ quotaBytes: options.stagingBytes, expiryMs: options.stagingMs }, { ...world, files: world.storage, log, blobs });
   const library = new Library(
     { transfer: { chainId: options.chainId } },
-    { ...world, log, blobs, staging, ledger, requests: network, judge: network, directory: network },
+    { ...world, files: world.storage, log, blobs, staging, ledger, requests: network, judge: network, directory: network },
   );
   return { head, members, ledger, blobs, staging, library };
 }

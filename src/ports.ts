@@ -79,12 +79,15 @@ export interface Network extends PeerRequests, ProviderDirectory, PeerJudge {
   readonly stop: () => Promise<void>;
 }
 
-/** The whole world of one node. Folders: chain and node are key-value stores; files holds everything else. */
+/** The whole world of one node. */
 export interface World {
   readonly clock: Clock;
   readonly timers: Timers;
   readonly random: Random;
+  /** Write-ahead log and sign state. A failure here is fatal. */
   readonly files: FileSystem;
+  /** Stored packages. A failure here is an answer to a request. */
+  readonly storage: FileSystem;
   /** Blocks, state and log. */
   readonly chainStore: KeyValueStore;
   /** This node's own notes: endorsements given, marks, staged publications. */

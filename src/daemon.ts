@@ -1,0 +1,207 @@
+/**
+ * The node as a process: configuration, the real world, HTTP, signals. Everything that may go wrong at the start does so in one clear line
+ * before the network is joined. What it opens it closes in reverse order.
+ */
+
+import { mkdir } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { join, resolve } from 'node:path';
+import { digestToHex } from '../chain/index.ts';
+import { openLevelStore } from '../chain/store/index.ts';
+import { chainIdOf, type GenesisDocument, KEYS_FOLDER, loadGenesis, loadNodeKeys } from '../genesis/index.ts';
+import { genericRoutes, StagedVersions, tokenCheck } from '../registry/index.ts';
+import { checkAgainstNetwork, type Config, loadConfig } from './config/index.ts';
+import { openEd25519Verifier } from './crypto/ed25519.ts';
+import { sha256 } from './crypto/sha256.ts';
+import { seedSigner } from './crypto/signer.ts';
+import { loadAdminToken, loadPublishToken, startHttp } from './http/index.ts';
+import { createLogger } from './logs/logger.ts';
+import { createMetrics, type MetricsService } from './metrics/metrics.ts';
+import { openLibp2pNetwork } from './network/libp2p-network.ts';
+import { type CairnNode, startNode } from './node.ts';
+import type { Logger, World } from './ports.ts';
+import { systemClock, systemRandom, systemTimers } from './world/clock.ts';
+import { openDisk } from './world/disk.ts';
+import { lockFolder } from './world/instance-lock.ts';
+
+export interface DaemonOptions {
+  readonly dataDir: string;
+  /** Configuration keys given on the command line. */
+  readonly flags: Readonly<Record<string, string>>;
+}
+
+type Close = () => Promise<void> | void;
+
+/** What the parts of one process share. */
+interface Process {
+  readonly dataDir: string;
+  readonly config: Config;
+  readonly genesis: GenesisDocument;
+  readonly log: Logger;
+  readonly metrics: MetricsService;
+  readonly fatal: (error: unknown) => void;
+  /** In the order of opening. */
+  readonly closes: Close[];
+}
+
+/** Runs the node of a data folder until SIGINT or SIGTERM; rejects when it can't start or had to stop. */
+export async function startDaemon(options: DaemonOptions): Promise<void> {
+  const dataDir = resolve(options.dataDir);
+  const { config } = await loadConfig({ dataDir, environment: process.env, flags: options.flags });
+  const genesis = await loadGenesis(resolve(dataDir, config.genesis));
+  checkAgainstNetwork(config, genesis.parameters);
+  const log = createLogger({ level: config['log.level'], format: config['log.format'], name: config.name });
+  const metrics = createMetrics({ nowMs: systemClock.nowMs, processMetrics: true, version: versionOf() });
+  const closes: Close[] = [];
+  const { stopped, fatal } = untilStopped(log);
+  try {
+    await Promise.race([open({ dataDir, config, genesis, log, metrics, fatal, closes }), stopped]);
+    await stopped;
+  } finally {
+    for (const close of closes.reverse()) await close();
+    log.info({}, 'stopped');
+  }
+}
+
+/** Resolves at the first signal, rejects at the first failure that the node can't survive. */
+function untilStopped(log: Logger): { readonly stopped: Promise<void>; readonly fatal: (error: unknown) => void } {
+  let fatal: (error: unknown) => void = () => {};
+  const stopped = new Promise<void>((resolve, reject) => {
+    const onSignal = (signal: NodeJS.Signals): void => {
+      log.info({ signal }, 'stopping');
+      resolve();
+    };
+    fatal = (error) => {
+      log.error({ error }, 'the node stops: it can no longer keep its promises');
+      reject(error);
+    };
+    process.once('SIGINT', onSignal).once('SIGTERM', onSignal).once('uncaughtException', fatal).once('unhandledRejection', fatal);
+  });
+  return { stopped, fatal };
+}
+
+async function open(parts: Process): Promise<void> {
+  const { dataDir, config, genesis, log, metrics, fatal, closes } = parts;
+  const lock = await lockFolder(dataDir);
+  closes.push(() => lock.release());
+  const world = await openWorld(parts);
+  const node = await startNode(
+    {
+      version: versionOf(),
+      name: config.name,
+      chainId: chainIdOf(genesis),
+      genesis,
+      budgetBytes: config['storage.budgetBytes'],
+      stagingBytes: config['storage.stagingBytes'],
+      stagingMs: config['storage.stagingMs'],
+      reverifyMs: config['serve.reverifyMs'],
+      maxHeadAgeMs: config['serve.maxHeadAgeMs'],
+      signFromHeight: config['consensus.signFromHeight'],
+    },
+    { world, sha256, log, metrics: metrics.metrics, fatal },
+  );
+  closes.push(() => node.stop());
+  observe(metrics, node);
+  const http = await openHttp(parts, world, node);
+  closes.push(() => http.close());
+  const { chain, role } = await node.operations.status();
+  log.info({ role, chainId: chain.chainId, height: chain.height, http: http.publicUrl, admin: http.adminUrl, metrics: http.metricsUrl }, 'node started');
+  void node.library.provideAll().catch((error: unknown) => log.warn({ error }, 'held files could not be announced'));
+}
+
+async function openWorld(parts: Process): Promise<World> {
+  const { dataDir, config, genesis, log, metrics, closes } = parts;
+  const keys = await loadNodeKeys(join(dataDir, KEYS_FOLDER));
+  const storage = resolve(dataDir, config['storage.path']);
+  await mkdir(storage, { recursive: true });
+  const chainStore = await openLevelStore(join(dataDir, 'chain'));
+  closes.push(() => chainStore.close());
+  const nodeStore = await openLevelStore(join(dataDir, 'node'));
+  closes.push(() => nodeStore.close());
+  const verifier = openEd25519Verifier({}, { clock: systemClock, timers: systemTimers });
+  closes.push(() => verifier.close());
+  const network = await openLibp2pNetwork(
+    {
+      networkSeed: keys.network,
+      chainId: digestToHex(chainIdOf(genesis)),
+      listen: config['p2p.listen'],
+      peers: config['p2p.peers'],
+      bootstrap: config['p2p.bootstrap'],
+      mdns: config['p2p.mdns'],
+    },
+    {
+      clock: systemClock,
+      timers: systemTimers,
+      random: systemRandom,
+      logger: log,
+      onPenalty: (_peerId, fault) => metrics.metrics.peerPenalized(fault),
+      onDuplicateSelf: (address) => parts.fatal(new Error(`another running node holds the keys of this one (seen at ${address}): stop one of them`)),
+    },
+  );
+  return {
+    clock: systemClock,
+    timers: systemTimers,
+    random: systemRandom,
+    files: openDisk(dataDir),
+    storage: openDisk(storage),
+    chainStore,
+    nodeStore,
+    network,
+    signer: seedSigner(keys),
+    verifier,
+  };
+}
+
+async function openHttp(parts: Process, world: World, node: CairnNode): Promise<Awaited<ReturnType<typeof startHttp>>> {
+  const { config, dataDir, log, metrics } = parts;
+  const adminToken = await loadAdminToken(config, dataDir);
+  const publishToken = await loadPublishToken(config, dataDir);
+  const versions = await StagedVersions.open({ files: world.storage, staging: node.staging, log });
+  return await startHttp(
+    { config, adminToken },
+    {
+      operations: node.operations,
+      metrics,
+      log,
+      routes: (app) =>
+        genericRoutes(
+          app,
+          {
+            ...node,
+            ...world,
+            log,
+            versions,
+            publishing: node.publications,
+            mayWrite: publishToken === null ? () => false : tokenCheck([publishToken]),
+          },
+          { publishWaitMs: config['publish.waitMs'] },
+        ),
+    },
+  );
+}
+
+/** Gauges are read from the node itself at each scrape. */
+function observe(metrics: MetricsService, node: CairnNode): void {
+  metrics.metrics.observe(async () => {
+    const { chain, consensus, set, artifacts, mempool, candidates, peers, disk } = await node.operations.status();
+    return {
+      height: chain.height,
+      headTimeMs: chain.height === 0 ? null : chain.timeMs,
+      targetHeight: chain.targetHeight,
+      round: consensus?.round ?? 0,
+      step: consensus?.step ?? null,
+      validators: set.length,
+      artifacts,
+      mempool,
+      candidates,
+      peers,
+      disk,
+    };
+  });
+}
+
+/** Of the package this file belongs to. */
+function versionOf(): string {
+  const { version } = createRequire(import.meta.url)('../../package.json') as { readonly version: string };
+  return version;
+}
