@@ -60,7 +60,7 @@ function importsOf(text: string, code: string): readonly Import[] {
 
 /** A scanner for comments, strings, template literals and regular expressions; code inside `${…}` stays. */
 export function blank(text: string): string {
-  const out = [...text.split('')];
+  const out = text.split('');
   const braces: number[] = [];
   let depth = 0;
   let index = 0;
