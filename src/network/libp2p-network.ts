@@ -48,7 +48,7 @@ export interface Libp2pNetworkDeps {
   readonly timers: Timers;
   readonly random: Random;
   readonly logger: Logger;
-  /** Proven: another running node holds this node's key; `address` is that of a peer both know. May be called again and again. */
+  /** Proven: a node that runs for longer than this one holds the same key; `address` is that of a peer both know. May be called again and again. */
   readonly onDuplicateSelf?: (address: string) => void;
   /** For counting; the peer is gone already. */
   readonly onPenalty?: (peerId: string, fault: PeerFault) => void;
@@ -134,6 +134,7 @@ function assemble(
       privateKey,
       chainId: Buffer.from(options.chainId, 'hex'),
       protocol: `/cairn/${options.chainId.slice(0, 16)}/direct/session/1`,
+      clock: deps.clock,
       timers: deps.timers,
       random: deps.random,
       logger: deps.logger,

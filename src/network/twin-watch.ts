@@ -3,13 +3,14 @@
  * Follows docs/SPEC.md on the peer protocols.
  *
  * At each new connection a node says `here` with its session, 16 random bytes made at start. Whoever hears it asks the other connections of that
- * peer id `who`; a different session behind one of them answers with its own and a signature over both, which goes back as the proof. So no peer
+ * peer id `who`; a different session behind one of them answers with its own, its uptime and a signature over all, which goes back as the proof;
+ * only the younger of the two takes it to heart. So no peer
  * can make up a twin, nor replay one, and a connection left over from before a restart proves nothing. Best effort: it sees twins with a common peer.
  */
 
 import type { Connection, Libp2p, PrivateKey, Stream } from '@libp2p/interface';
-import { asDigest, decode, digest, encode, fixedBytes, nullable, oneOf, sameBytes, tuple } from '../../chain/index.ts';
-import type { Logger, Random, Timers } from '../ports.ts';
+import { asDigest, decode, digest, encode, fixedBytes, nullable, oneOf, sameBytes, tuple, uint } from '../../chain/index.ts';
+import type { Clock, Logger, Random, Timers } from '../ports.ts';
 import { withDeadline } from './deadline.ts';
 import { readFrame, writeFrame } from './stream-exchange.ts';
 
@@ -22,18 +23,19 @@ export interface TwinWatchDeps {
   /** 32 raw bytes. */
   readonly chainId: Uint8Array;
   readonly protocol: string;
+  readonly clock: Clock;
   readonly timers: Timers;
   readonly random: Random;
   readonly logger: Logger;
-  /** Proven: a twin is connected to the peer at this address. */
+  /** Proven: a twin that runs for longer than this node is connected to the peer at this address. */
   readonly metTwin: (address: string) => void;
 }
 
 const SESSION_BYTES = 16;
 const questionSchema = tuple(oneOf('here', 'who'), fixedBytes(SESSION_BYTES));
-const proofSchema = tuple(fixedBytes(SESSION_BYTES), fixedBytes(64));
+const proofSchema = tuple(fixedBytes(SESSION_BYTES), uint(), fixedBytes(64));
 const answerSchema = nullable(proofSchema);
-const payloadSchema = tuple(oneOf('cairn/session/1'), digest, fixedBytes(SESSION_BYTES), fixedBytes(SESSION_BYTES));
+const payloadSchema = tuple(oneOf('cairn/session/1'), digest, fixedBytes(SESSION_BYTES), uint(), fixedBytes(SESSION_BYTES));
 
 const MAX_BYTES = 256;
 const SCAN_LIMITS = { maxBytes: MAX_BYTES, maxItems: 16 } as const;
@@ -41,26 +43,31 @@ const WHO_TIMEOUT_MS = 3_000;
 const HERE_TIMEOUT_MS = 10_000;
 const CONNECTIONS_ASKED = 4;
 
-type Proof = readonly [session: Uint8Array, signature: Uint8Array];
+type Proof = readonly [session: Uint8Array, uptimeMs: number, signature: Uint8Array];
 
 export function openTwinWatch(deps: TwinWatchDeps): TwinWatch {
   const session = deps.random.bytes(SESSION_BYTES);
-  const payload = (mine: Uint8Array, other: Uint8Array): Uint8Array =>
-    encode(payloadSchema, ['cairn/session/1', asDigest(deps.chainId), mine, other]);
+  const openedMs = deps.clock.nowMs();
+  const uptimeMs = (): number => Math.max(0, deps.clock.nowMs() - openedMs);
+  const payload = (mine: Uint8Array, mineMs: number, other: Uint8Array): Uint8Array =>
+    encode(payloadSchema, ['cairn/session/1', asDigest(deps.chainId), mine, mineMs, other]);
 
   /** Null when it is this very session that is asked about. */
   async function proveSelf(other: Uint8Array): Promise<Proof | null> {
     if (sameBytes(other, session)) return null;
-    return [session, await deps.privateKey.sign(payload(session, other))];
+    const ms = uptimeMs();
+    return [session, ms, await deps.privateKey.sign(payload(session, ms, other))];
   }
 
-  async function isTwin([other, signature]: Proof): Promise<boolean> {
-    return !sameBytes(other, session) && (await deps.privateKey.publicKey.verify(payload(other, session), signature));
+  /** True for a twin that was there first: of two, only the younger is told. */
+  async function isOlderTwin([other, ms, signature]: Proof): Promise<boolean> {
+    if (sameBytes(other, session) || ms < uptimeMs()) return false;
+    return await deps.privateKey.publicKey.verify(payload(other, ms, session), signature);
   }
 
   async function sayHere(connection: Connection): Promise<void> {
     const proof = await ask(connection, { word: 'here', session, timeoutMs: HERE_TIMEOUT_MS }, deps);
-    if (proof !== null && (await isTwin(proof))) deps.metTwin(connection.remoteAddr.toString());
+    if (proof !== null && (await isOlderTwin(proof))) deps.metTwin(connection.remoteAddr.toString());
   }
 
   async function serve(node: Libp2p, stream: Stream, connection: Connection): Promise<void> {
