@@ -6,10 +6,15 @@
 import type { Test } from 'tap';
 import type { FileSystem } from '../../registry/index.ts';
 
+const bytes = (...values: number[]): Uint8Array => Uint8Array.from(values);
+
 /** Runs the suite; `make` gives a file system with nothing in it. */
 export function fileSystemContract(t: Test, make: () => Promise<FileSystem>): void {
-  const bytes = (...values: number[]): Uint8Array => Uint8Array.from(values);
+  bytesContract(t, make);
+  namesContract(t, make);
+}
 
+function bytesContract(t: Test, make: () => Promise<FileSystem>): void {
   t.test('open: read needs the file, create needs its absence, write takes both', async (t) => {
     const files = await make();
     await t.rejects(files.open('one', 'read'), { code: 'ENOENT' });
@@ -51,7 +56,9 @@ export function fileSystemContract(t: Test, make: () => Promise<FileSystem>): vo
     t.equal(await files.stat('absent'), null);
     t.same(await files.list('absent'), []);
   });
+}
 
+function namesContract(t: Test, make: () => Promise<FileSystem>): void {
   t.test('makeFolder makes the parents and minds no folder that is there', async (t) => {
     const files = await make();
     await files.makeFolder('a/b/c');
