@@ -1,28 +1,30 @@
-/** A map of bounded size that forgets what was used longest ago. In memory only; holds what can be read again. */
+/**
+ * A map of bounded size that forgets what wasn't used for long: two generations, the older of which is dropped when the younger is full.
+ * In memory only; holds what can be read again.
+ */
 
 export class BoundedCache<V> {
-  readonly #entries = new Map<string, V>();
-  readonly #limit: number;
+  readonly #generationSize: number;
+  #young = new Map<string, V>();
+  #old = new Map<string, V>();
 
+  /** Holds at most `limit` entries, and at least the half of it used last. */
   constructor(limit: number) {
-    this.#limit = limit;
+    this.#generationSize = Math.ceil(limit / 2);
   }
 
   get(key: string): V | undefined {
-    const value = this.#entries.get(key);
-    if (value === undefined) return undefined;
-    this.#entries.delete(key);
-    this.#entries.set(key, value);
-    return value;
+    const young = this.#young.get(key);
+    if (young !== undefined) return young;
+    const old = this.#old.get(key);
+    if (old !== undefined) this.set(key, old);
+    return old;
   }
 
   set(key: string, value: V): void {
-    this.#entries.delete(key);
-    this.#entries.set(key, value);
-    if (this.#entries.size <= this.#limit) return;
-    for (const oldest of this.#entries.keys()) {
-      this.#entries.delete(oldest);
-      return;
-    }
+    this.#young.set(key, value);
+    if (this.#young.size < this.#generationSize) return;
+    this.#old = this.#young;
+    this.#young = new Map();
   }
 }

@@ -70,11 +70,14 @@ class LevelStore implements KeyValueStore {
   }
 
   async write(batch: readonly KeyValueWrite[]): Promise<void> {
-    const operations = batch.map(({ key, value }) =>
-      value === null ? ({ type: 'del', key } as const) : ({ type: 'put', key, value } as const),
-    );
     try {
-      await this.#db.batch<string, Uint8Array>(operations, { sync: true });
+      // One by one into a native batch: an array of operations costs the event loop several times as much.
+      const native = this.#db.batch();
+      for (const { key, value } of batch) {
+        if (value === null) native.del(key);
+        else native.put(key, value);
+      }
+      await native.write({ sync: true });
     } catch (error) {
       throw asStoreError(error, this.#path);
     }

@@ -51,13 +51,17 @@ export async function checkKeyValueStore(t: Test, subject: StoreUnderTest): Prom
   await t.test('range: from inclusive, to exclusive, in order of code units, limited, both ways', async (t) => {
     const store = await subject.open();
     await store.write(['b', 'a', 'a/1', 'a/', 'a/Z', 'c', 'B'].map((key) => ({ key, value: bytes(key.length) })));
-    const keys = async (from: string, to: string, more = {}): Promise<string[]> => (await store.range({ from, to, ...more })).map(([key]) => key);
+    const keys = async (from: string, to: string, more = {}): Promise<string[]> =>
+      (await store.range({ from, to, ...more })).map(([key]) => key);
     t.same(await keys('', END), ['B', 'a', 'a/', 'a/1', 'a/Z', 'b', 'c']);
     t.same(await keys('a', 'b'), ['a', 'a/', 'a/1', 'a/Z']);
     t.same(await keys('a/', END, { limit: 2 }), ['a/', 'a/1']);
     t.same(await keys('a', 'c', { reverse: true, limit: 2 }), ['b', 'a/Z']);
     t.same(await keys('x', 'y'), []);
-    t.same((await store.range({ from: 'a/', to: 'a/1' })).map(([, value]) => [...value]), [[2]]);
+    t.same(
+      (await store.range({ from: 'a/', to: 'a/1' })).map(([, value]) => [...value]),
+      [[2]],
+    );
     await store.close();
   });
 
