@@ -101,7 +101,7 @@ export async function startNode(options: NodeOptions, deps: NodeDeps): Promise<C
   const stops: (() => Promise<void> | void)[] = [];
   const sync = new BlockSync(
     { chainId: options.chainId, nodeId: isAuthority ? nodeId : null },
-    { ...world, ...deps, head: serving.head, onBehind: (height) => engine !== null && stayCautious(engine, options, height) },
+    { ...world, ...deps, head: serving.head, onBehind: (height) => engine?.foundBehind(height) },
   );
   serving.head.onCommit(({ block, effects }) => {
     agreement.mempool.blockCommitted(block);
@@ -211,7 +211,7 @@ async function startEngine(
   const assembly = { network: world.network, protocol: protocolOf(chainId, 'transactions'), sha256, lookup };
   const courier = new GossipCourier({ ...world, chainId, sha256, head, members, assembly, log, metrics });
   const engine = await Engine.start(
-    { chainId, nodeId: node.nodeId, signFromHeight: firstHeightToSign(node.options, signState, head.height) },
+    { chainId, nodeId: node.nodeId, signFromHeight: node.options.signFromHeight },
     { ...deps, ...world, head, signState, courier, source: proposer, timeouts: () => head.parameters.timeouts },
   );
   head.onCommit(({ block }) => proposer.blockCommitted(block));
@@ -233,17 +233,6 @@ async function startEngine(
     await signState.close();
   };
   return { engine, stop };
-}
-
-/** A node that has lost its sign state keeps silent at the height it may have voted in, unless the operator names another. */
-function firstHeightToSign(options: NodeOptions, signState: SignState, height: number): number {
-  if (options.signFromHeight !== null) return options.signFromHeight;
-  return signState.remembered || height === 0 ? 0 : height + 2;
-}
-
-/** Behind the others with nothing signed: it may be a wiped node, which must not vote where it may have voted. */
-function stayCautious(engine: Engine, options: NodeOptions, height: number): void {
-  if (options.signFromHeight === null && !engine.hasSigned) engine.staySilentThrough(height + 1);
 }
 
 /** At the commit of a version its staged files enter the store; an authority fetches what it does not hold. */

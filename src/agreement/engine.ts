@@ -51,8 +51,8 @@ export interface ValueSource {
 export interface EngineOptions {
   readonly chainId: Digest;
   readonly nodeId: Digest;
-  /** Signs at heights from here on only; lower ones may have been voted in by a forgotten past. */
-  readonly signFromHeight: number;
+  /** An operator's word that nothing was signed from this height on; null = the sign state decides. */
+  readonly signFromHeight: number | null;
 }
 
 export interface EngineDeps {
@@ -84,7 +84,6 @@ export class Engine {
   #timers: Timer[] = [];
   #machine: MachineState;
   #wal: Wal;
-  #signFromHeight: number;
   #working = false;
   #stopped = false;
   #idle: (() => void)[] = [];
@@ -93,7 +92,6 @@ export class Engine {
     this.#options = options;
     this.#deps = deps;
     this.#wal = wal;
-    this.#signFromHeight = options.signFromHeight;
     this.#machine = this.#newMachine();
   }
 
@@ -101,6 +99,7 @@ export class Engine {
   static async start(options: EngineOptions, deps: EngineDeps): Promise<Engine> {
     const { wal, replay } = await Wal.open(deps.files, deps.head.height + 1);
     const engine = new Engine(options, deps, wal);
+    if (deps.head.height > 0) engine.foundBehind(deps.head.height);
     const outputs: Output[] = [];
     const proposed = new Set<number>();
     for (const entry of replay) {
@@ -134,19 +133,17 @@ export class Engine {
     return this.#machine.validators;
   }
 
-  /** Below this height the node does not sign. */
+  /** Below this height the node does not sign: an operator's word, or what the sign state says of a forgotten past. */
   get signFromHeight(): number {
-    return this.#signFromHeight;
+    return this.#options.signFromHeight ?? this.#deps.signState.silentThrough + 1;
   }
 
-  /** True once this node has a signature on record. */
-  get hasSigned(): boolean {
-    return this.#deps.signState.height > 0;
-  }
-
-  /** A node that has forgotten what it signed keeps silent up to the heights at which others are found to be. */
-  staySilentThrough(height: number): void {
-    this.#signFromHeight = Math.max(this.#signFromHeight, height + 1);
+  /** Others are at that height. A node that started without a sign state may have voted up to the next one, and forgotten it. */
+  foundBehind(height: number): void {
+    const { signState, log, fatal } = this.#deps;
+    if (signState.remembered || signState.height > 0 || height < signState.silentThrough) return;
+    log.warn({ throughHeight: height + 1 }, 'no sign state was found: this node keeps silent where it may have voted before');
+    signState.keepSilentThrough(height + 1).catch(fatal);
   }
 
   /** A verified input for the height in work; for any other height it is dropped. */
@@ -329,7 +326,7 @@ export class Engine {
   }
 
   #maySign(): boolean {
-    return this.height >= this.#signFromHeight;
+    return this.height >= this.signFromHeight;
   }
 
   #putValue(id: ValueId, block: Block): void {

@@ -3,7 +3,7 @@
  * signature)` is on the disk before the signature leaves. May never go back; same slot and bytes → the same signature; anything else → silence.
  */
 
-import { bytes, decode, encode, fixedBytes, type Infer, record, sameBytes, uint } from '../../chain/index.ts';
+import { bytes, decode, encode, fixedBytes, type Infer, sameBytes, uint, union } from '../../chain/index.ts';
 import { invariant } from '../invariant.ts';
 import type { FileSystem, Signer } from '../ports.ts';
 import { FrameLog } from './frame-log.ts';
@@ -12,8 +12,13 @@ const PATH = 'sign-state';
 const COMPACT_BYTES = 1024 * 1024;
 const MAX_PAYLOAD_BYTES = 4096;
 
-const signedSlot = record({ height: uint(), round: uint(), step: uint(2), payload: bytes(MAX_PAYLOAD_BYTES), signature: fixedBytes(64) });
-type SignedSlot = Infer<typeof signedSlot>;
+const entrySchema = union({
+  signed: { height: uint(), round: uint(), step: uint(2), payload: bytes(MAX_PAYLOAD_BYTES), signature: fixedBytes(64) },
+  /** This node may have signed, and forgotten it, up to that height. */
+  silent: { throughHeight: uint() },
+});
+type Entry = Infer<typeof entrySchema>;
+type SignedSlot = Extract<Entry, { kind: 'signed' }>;
 
 /** Order within a round: a proposal comes before the prevote, and that before the precommit. */
 export const SIGN_STEP = { proposal: 0, prevote: 1, precommit: 2 } as const;
@@ -32,16 +37,20 @@ export class SignState {
   /** Slots of the highest height signed at, by round and step. */
   #slots: Map<string, SignedSlot>;
   #last: SignedSlot | null;
-  /** True when the file was there: this node remembers what it signed. */
+  #silentThrough = 0;
+  /** True when the file was there: this node remembers what it signed, be it nothing. */
   readonly remembered: boolean;
 
-  private constructor(files: FileSystem, signer: Signer, log: FrameLog, entries: readonly SignedSlot[], remembered: boolean) {
+  private constructor(files: FileSystem, signer: Signer, log: FrameLog, entries: readonly Entry[], remembered: boolean) {
     this.#files = files;
     this.#signer = signer;
     this.#log = log;
     this.#slots = new Map();
     this.#last = null;
-    for (const entry of entries) this.#remember(entry);
+    for (const entry of entries) {
+      if (entry.kind === 'signed') this.#remember(entry);
+      else this.#silentThrough = Math.max(this.#silentThrough, entry.throughHeight);
+    }
     this.remembered = remembered;
   }
 
@@ -50,7 +59,7 @@ export class SignState {
     const { log, bodies } = await FrameLog.open(files, PATH);
     await files.syncFolder('.');
     const entries = bodies.map((body) => {
-      const entry = decode(signedSlot, body, { maxBytes: MAX_PAYLOAD_BYTES * 2 });
+      const entry = decode(entrySchema, body, { maxBytes: MAX_PAYLOAD_BYTES * 2 });
       invariant(entry.ok, 'the sign state holds a sound frame that is no entry');
       return entry.value;
     });
@@ -60,6 +69,19 @@ export class SignState {
   /** Height of the last signature, 0 before the first. */
   get height(): number {
     return this.#last?.height ?? 0;
+  }
+
+  /** The node keeps silent up to this height; 0 = it has forgotten nothing. */
+  get silentThrough(): number {
+    return this.#silentThrough;
+  }
+
+  /** Remembers for good to keep silent up to this height. */
+  async keepSilentThrough(height: number): Promise<void> {
+    if (height <= this.#silentThrough) return;
+    this.#silentThrough = height;
+    this.#log.append(encode(entrySchema, { kind: 'silent', throughHeight: height }));
+    await this.#log.sync();
   }
 
   /** What was signed in the slot, or null. Knows the highest height only. */
@@ -73,6 +95,7 @@ export class SignState {
     if (known !== null) return sameBytes(known.payload, payload) ? known.signature : null;
     if (this.#last !== null && !isAfter(slot, this.#last)) return null;
     const entry: SignedSlot = {
+      kind: 'signed',
       height: slot.height,
       round: slot.round,
       step: SIGN_STEP[slot.step],
@@ -81,7 +104,7 @@ export class SignState {
     };
     this.#remember(entry);
     if (this.#log.sizeBytes > COMPACT_BYTES) await this.#compact();
-    this.#log.append(encode(signedSlot, entry));
+    this.#log.append(encode(entrySchema, entry));
     await this.#log.sync();
     return entry.signature;
   }
@@ -101,7 +124,8 @@ export class SignState {
     const temporary = `${PATH}.new`;
     await this.#files.remove(temporary);
     const { log } = await FrameLog.open(this.#files, temporary);
-    for (const entry of this.#slots.values()) log.append(encode(signedSlot, entry));
+    log.append(encode(entrySchema, { kind: 'silent', throughHeight: this.#silentThrough }));
+    for (const entry of this.#slots.values()) log.append(encode(entrySchema, entry));
     await log.sync();
     await this.#files.rename(temporary, PATH);
     await this.#files.syncFolder('.');

@@ -1,0 +1,213 @@
+/**
+ * A whole network in one process: the node's real code on virtual time, disks and network, from one seed. Nodes can crash (what was not
+ * synced is gone, the last write may be torn) and come back; what they decided is compared by whoever looks from outside.
+ */
+
+import { createHash } from 'node:crypto';
+import { asDigest, type Claim, type Digest, digestToHex, endorsementPayload, type SealedTransaction, transactionId } from '../../chain/index.ts';
+import { chainIdOf, DEFAULT_PARAMETERS, type GenesisDocument, localnetPolicy, nodeRecordOf, publicKeysOf, type NodeKeys } from '../../genesis/index.ts';
+import { openEd25519Verifier } from '../../src/crypto/ed25519.ts';
+import { sha256 } from '../../src/crypto/sha256.ts';
+import { seedSigner } from '../../src/crypto/signer.ts';
+import { noMetrics } from '../../src/metrics/metrics.ts';
+import { type CairnNode, startNode } from '../../src/node.ts';
+import type { Logger, SignatureVerifier, World } from '../../src/ports.ts';
+import { type MemoryFileSystem, memoryFileSystem } from './memory-file-system.ts';
+import { MemoryKeyValueStore } from './memory-key-value-store.ts';
+import { SeededRandom } from './seeded-random.ts';
+import { VirtualAir, VirtualNetwork } from './virtual-network.ts';
+import { VirtualTime } from './virtual-time.ts';
+
+const START_MS = Date.UTC(2026, 0, 1);
+
+export interface LogLine {
+  readonly level: 'error' | 'warn' | 'info' | 'debug';
+  readonly fields: Readonly<Record<string, unknown>>;
+  readonly message: string;
+}
+
+/** One node of the world: its disks and keys outlive its process. */
+export class Inhabitant {
+  readonly name: string;
+  readonly keys: NodeKeys;
+  readonly files: MemoryFileSystem;
+  readonly storage: MemoryFileSystem;
+  readonly lines: LogLine[] = [];
+  readonly fatals: unknown[] = [];
+  chainStore: MemoryKeyValueStore;
+  nodeStore: MemoryKeyValueStore;
+  node: CairnNode | null = null;
+  network: VirtualNetwork | null = null;
+  life = 0;
+
+  constructor(name: string, keys: NodeKeys, seed: number, nowMs: () => number) {
+    this.name = name;
+    this.keys = keys;
+    this.files = memoryFileSystem({ seed, nowMs });
+    this.storage = memoryFileSystem({ seed: seed + 1, nowMs });
+    this.chainStore = new MemoryKeyValueStore();
+    this.nodeStore = new MemoryKeyValueStore();
+  }
+
+  get nodeId(): Digest {
+    return nodeRecordOf(this.keys, this.name).nodeId;
+  }
+
+  logger(): Logger {
+    const note =
+      (level: LogLine['level']) =>
+      (fields: Readonly<Record<string, unknown>>, message: string): void => {
+        this.lines.push({ level, fields, message });
+      };
+    return { error: note('error'), warn: note('warn'), info: note('info'), debug: note('debug') };
+  }
+}
+
+export interface WorldOptions {
+  readonly seed: number;
+  readonly authorities: number;
+  readonly mirrors: number;
+}
+
+export class VirtualWorld {
+  readonly random: SeededRandom;
+  readonly time: VirtualTime;
+  readonly air: VirtualAir;
+  readonly genesis: GenesisDocument;
+  readonly chainId: Digest;
+  readonly inhabitants: readonly Inhabitant[];
+  readonly #verifier: SignatureVerifier & { readonly close: () => Promise<void> };
+
+  constructor(options: WorldOptions) {
+    this.random = new SeededRandom(options.seed);
+    this.time = new VirtualTime(START_MS);
+    this.air = new VirtualAir(this.time, this.random);
+    const names = [
+      ...Array.from({ length: options.authorities }, (_, index) => `node${index + 1}`),
+      ...Array.from({ length: options.mirrors }, (_, index) => `mirror${index + 1}`),
+    ];
+    this.inhabitants = names.map((name, index) => {
+      const keys = { network: this.random.bytes(32), consensus: this.random.bytes(32), checkpoint: this.random.bytes(32) };
+      return new Inhabitant(name, keys, options.seed * 1000 + index * 10, () => this.time.nowMs);
+    });
+    const nodes = this.authorities(options.authorities)
+      .map((one) => nodeRecordOf(one.keys, one.name))
+      .sort((left, right) => (digestToHex(left.nodeId) < digestToHex(right.nodeId) ? -1 : 1));
+    const policy = localnetPolicy(nodes.map((node) => node.nodeId));
+    this.genesis = { version: 1, name: `world ${options.seed}`, timeMs: START_MS, parameters: { ...DEFAULT_PARAMETERS, policy }, nodes };
+    this.chainId = chainIdOf(this.genesis);
+    this.#verifier = openEd25519Verifier({}, { clock: this.time.clock, timers: this.time.timers });
+  }
+
+  authorities(count: number = this.genesis.nodes.length): readonly Inhabitant[] {
+    return this.inhabitants.slice(0, count);
+  }
+
+  get running(): readonly CairnNode[] {
+    return this.inhabitants.map((one) => one.node).filter((node) => node !== null);
+  }
+
+  async startAll(): Promise<void> {
+    for (const one of this.inhabitants) await this.start(one);
+  }
+
+  /** Starts the node's process on what its disks hold. */
+  async start(one: Inhabitant): Promise<void> {
+    one.life += 1;
+    const life = one.life;
+    const network = new VirtualNetwork(this.air, publicKeysOf(one.keys).network);
+    one.network = network;
+    // A dead process's timers must not act for the living one.
+    const timers: World['timers'] = {
+      set: (delayMs, callback) => this.time.timers.set(delayMs, () => one.life === life && callback()),
+    };
+    const world: World = {
+      clock: this.time.clock,
+      timers,
+      random: this.random,
+      files: one.files,
+      storage: one.storage,
+      chainStore: one.chainStore,
+      nodeStore: one.nodeStore,
+      network,
+      signer: seedSigner(one.keys),
+      verifier: this.#verifier,
+    };
+    one.node = await startNode(
+      {
+        version: '0.0.0',
+        name: one.name,
+        chainId: this.chainId,
+        genesis: this.genesis,
+        budgetBytes: 1e9,
+        stagingBytes: 1e8,
+        stagingMs: 3_600_000,
+        reverifyMs: 86_400_000,
+        maxHeadAgeMs: 3_600_000,
+        signFromHeight: null,
+      },
+      { world, sha256, log: one.logger(), metrics: noMetrics, fatal: (error) => one.life === life && one.fatals.push(error) },
+    );
+  }
+
+  /** The process dies now: what was not on the disk is gone. */
+  crash(one: Inhabitant): void {
+    one.life += 1;
+    void one.network?.stop();
+    one.node = null;
+    one.files.crash();
+    one.storage.crash();
+    one.chainStore.crash();
+    one.nodeStore.crash();
+    one.chainStore = new MemoryKeyValueStore({}, one.chainStore.snapshot());
+    one.nodeStore = new MemoryKeyValueStore({}, one.nodeStore.snapshot());
+  }
+
+  /** A transaction of one made-up version, endorsed by the first `endorsers` authorities. */
+  sealed(version: string, endorsers: number = this.genesis.nodes.length): SealedTransaction {
+    const [publisher] = this.authorities();
+    if (publisher === undefined) throw new Error('expected an authority');
+    const bytes = asDigest(createHash('sha256').update(version).digest());
+    const claim: Claim = {
+      kind: 'AddArtifact',
+      coordinates: { ecosystem: 'generic', registry: '', namespace: 'demo', name: 'made-up', version },
+      files: [
+        {
+          name: 'file.bin',
+          mediaType: 'application/octet-stream',
+          sizeBytes: 1,
+          digests: { sha256: bytes, sha512: null, sha1: null, h1: null },
+          piecesRoot: bytes,
+        },
+      ],
+      source: { kind: 'publisher', nodeId: publisher.nodeId },
+      dependencies: [],
+      verification: 'published',
+      replaces: null,
+    };
+    const id = transactionId(sha256, [claim]);
+    const expiresMs = this.time.clock.nowMs() + DEFAULT_PARAMETERS.endorsementMs;
+    const endorsements = this.authorities()
+      .slice(0, endorsers)
+      .map((one) => ({ nodeId: one.nodeId, expiresMs, signature: seedSigner(one.keys).sign('consensus', endorsementPayload(this.chainId, id, expiresMs)) }))
+      .sort((left, right) => (digestToHex(left.nodeId) < digestToHex(right.nodeId) ? -1 : 1));
+    return { claims: [claim], endorsements, consents: [] };
+  }
+
+  /** Heights of the running nodes. */
+  heights(): readonly number[] {
+    return this.running.map((node) => node.head.height);
+  }
+
+  async close(): Promise<void> {
+    for (const one of this.inhabitants) one.life += 1;
+    await this.#verifier.close();
+  }
+}
+
+/** Everything two nodes must agree on at a height: block and state. */
+export function decidedAt(node: CairnNode, height: number): string | null {
+  const header = node.head.store.header(height);
+  return header === null ? null : `${digestToHex(node.head.idOf(header))}/${digestToHex(header.stateRoot)}`;
+}
+
