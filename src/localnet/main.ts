@@ -155,7 +155,10 @@ async function checkThroughMirror(of: { mirror: LocalnetNode; tarball: Tarball; 
 
 function nextSteps(localnet: Localnet, tarball: Tarball): string {
   const { publisher, mirror } = roles(localnet);
-  const shown = (file: string): string => path.relative(process.cwd(), file) || '.';
+  const shown = (file: string): string => {
+    const relative = path.relative(process.cwd(), file);
+    return relative.startsWith('..') ? file : relative || '.';
+  };
   const cairn = shown(path.join(import.meta.dirname, '..', 'cli', 'main.js'));
   return `
 What you can do now (in another terminal, in ${process.cwd()}):
