@@ -6,22 +6,18 @@ export {
   checkGenesis,
   describeGenesis,
   GENESIS_FILE_NAME,
-  GENESIS_VERSION,
   type GenesisDocument,
   genesisDocument,
   loadGenesis,
   parseGenesis,
   saveGenesis,
 } from './document.ts';
-export { GenesisError, type GenesisErrorCode } from './genesis-error.ts';
+export { GenesisError } from './genesis-error.ts';
 export {
   generateNodeKeys,
-  KEY_USES,
   KEYS_FOLDER,
-  type KeyFileUse,
   loadNodeKeys,
   type NodeKeys,
-  type NodePublicKeys,
   nodeIdOfKey,
   nodeRecordOf,
   publicKeysOf,
@@ -32,9 +28,6 @@ export {
 export {
   ADMIN_TOKEN_FILE,
   type Localnet,
-  type LocalnetNode,
-  type LocalnetOptions,
-  type LocalnetPorts,
   PUBLISH_TOKEN_FILE,
   packedPorts,
   standardPorts,

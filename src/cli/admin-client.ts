@@ -20,7 +20,7 @@ export class AdminClient {
     const query = new URLSearchParams(
       Object.entries(parameters).flatMap(([name, value]) => (value === null ? [] : [[name, String(value)] as [string, string]])),
     );
-    const suffix = query.size === 0 ? '' : `?${query}`;
+    const suffix = query.size === 0 ? '' : `?${query.toString()}`;
     return this.#ask(`${path}${suffix}`, { method: 'GET' });
   }
 
@@ -60,9 +60,10 @@ function parseAnswer(text: string): unknown {
   }
 }
 
-/** `error` or `reason` of an answer, or null. */
+/** Why the node refused, out of an answer `{error}`, `{error: {message}}` or `{reason}`; or null. */
 export function reasonOf(answer: unknown): string | null {
   if (typeof answer !== 'object' || answer === null) return null;
-  const { error, reason } = answer as { error?: unknown; reason?: unknown };
-  return typeof error === 'string' ? error : typeof reason === 'string' ? reason : null;
+  const { error, reason, message } = answer as { error?: unknown; reason?: unknown; message?: unknown };
+  if (typeof error === 'object' && error !== null) return reasonOf(error);
+  return [error, reason, message].find((text) => typeof text === 'string') ?? null;
 }

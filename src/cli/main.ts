@@ -8,6 +8,8 @@ import { CliError, EXIT, type ExitCode } from './cli-error.ts';
 import { printable } from './output.ts';
 import { createProgram, expandShortForms } from './program.ts';
 
+const LINGER_MS = 300;
+
 async function main(args: readonly string[]): Promise<ExitCode> {
   const isVerbose = args.includes('--verbose');
   if (args.length === 0) {
@@ -38,3 +40,5 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   process.exit(EXIT.ok);
 });
 process.exitCode = await main(process.argv.slice(2));
+// All is closed and said by now; what a library has left running must not hold the process back.
+setTimeout(() => process.exit(), LINGER_MS).unref();

@@ -1,6 +1,6 @@
 /**
  * The node's log: one event, one line, constant message, fields for the rest. JSON lines for machines, a readable line for people on a
- * terminal. Follows docs/operations.md; never writes a secret that a caller didn't hand it, never throws.
+ * terminal. Never writes a secret that a caller didn't hand it, never throws.
  */
 
 import pino from 'pino';

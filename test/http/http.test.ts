@@ -259,7 +259,7 @@ t.test('hostile requests get an answer and do no harm', async (t) => {
       const socket = connect(port, '127.0.0.1', () => socket.write(text));
       socket.setEncoding('latin1');
       socket.on('data', (chunk) => {
-        answer += chunk;
+        answer += String(chunk);
       });
       socket.on('close', () => resolve(answer));
       socket.on('error', reject);

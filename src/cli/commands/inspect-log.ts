@@ -52,8 +52,9 @@ async function showLog(target: readonly string[], options: LogOptions): Promise<
   if (format === 'json')
     return printJson(entries.map((entry) => Object.fromEntries(fields.map((field) => [field, fieldOf(entry, field)]))));
   const table: Table = { head: fields, rows: entries.map((entry) => fields.map((field) => cellOf(entry, field))) };
+  const short = { ...table, rows: table.rows.map((row) => row.map(shortened)) };
   if (format === 'table' && entries.length === 0) return print('no operations');
-  return print(format === 'csv' ? formatCsv(table) : formatTable(table));
+  return print(format === 'csv' ? formatCsv(table) : formatTable(short));
 }
 
 /** One target, with its ecosystem before it or not, or --key. */
@@ -80,4 +81,9 @@ function cellOf(entry: LogEntry, field: Field): string {
   const value = fieldOf(entry, field);
   if (Array.isArray(value)) return value.join(' ');
   return typeof value === 'string' ? value : JSON.stringify(value);
+}
+
+/** Ids in a table by their first eight digits; JSON and CSV have them whole. */
+function shortened(cell: string): string {
+  return cell.replace(/\b([0-9a-f]{8})[0-9a-f]{56}\b/g, '$1');
 }
