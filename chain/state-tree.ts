@@ -69,7 +69,7 @@ export function updateTree(
     .map(([key, value]) => toChange(update, key, value))
     .sort((left, right) => compareBytes(left.path, right.path));
   const changed = descend(update, { hash: root, leafPath: undefined }, sorted, 0);
-  for (const hex of [...update.added.keys()]) {
+  for (const hex of update.added.keys()) {
     if (update.removed.delete(hex)) update.added.delete(hex);
   }
   return { root: changed.hash, added: update.added, removed: update.removed };

@@ -1,5 +1,5 @@
 /**
- * What a commit writes: the one batch that moves the chain from one tip to the next. Follows docs/SPEC.md §8. Makes the writes and writes
+ * What a commit writes: the one batch that moves the chain from one tip to the next. Follows docs/SPEC.md §5. Makes the writes and writes
  * nothing itself.
  */
 

@@ -1,7 +1,9 @@
 /**
  * What can go wrong with the chain store, each with a code and what to do. All of them are fatal to the node: it must not go on with a chain
- * that it can't read or write. Follows docs/SPEC.md §8.
+ * that it can't read or write. Follows docs/SPEC.md §5.
  */
+
+import type { KeyValueStore, KeyValueWrite } from './key-value-store.ts';
 
 export type ChainStoreErrorCode = 'DAMAGED' | 'WRONG_GENESIS' | 'UNKNOWN_FORMAT' | 'WRITE_FAILED';
 
@@ -25,4 +27,15 @@ export class ChainStoreError extends Error {
 /** Damage found while reading. */
 export function damaged(detail: string, cause?: unknown): ChainStoreError {
   return new ChainStoreError('DAMAGED', `damaged: ${detail}`, cause === undefined ? {} : { cause });
+}
+
+/** Writes the batch; rejects with WRITE_FAILED. */
+export async function writeOrFail(kv: KeyValueStore, batch: readonly KeyValueWrite[]): Promise<void> {
+  try {
+    await kv.write(batch);
+  } catch (error) {
+    throw new ChainStoreError('WRITE_FAILED', `a block could not be written: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
+  }
 }

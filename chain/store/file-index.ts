@@ -1,6 +1,6 @@
 /**
  * The index of files and live artifacts: which files live artifacts use, so that a node can say at once whether a digest may be served and
- * who promised to hold it. Follows docs/SPEC.md §8. Made from the state records that a block writes; holds nothing that they don't say.
+ * who promised to hold it. Follows docs/SPEC.md §5. Made from the state records that a block writes; holds nothing that they don't say.
  */
 
 import {

@@ -1,15 +1,10 @@
 /** What the chain store shows. */
 
-export {
-  type ChainGenesis,
-  ChainStore,
-  type ChainStoreDeps,
-  type HistoryEntry,
-  openChainStore,
-  type StoredBlock,
-} from './chain-store.ts';
+export { type ChainGenesis, ChainReader, type ChainStoreDeps, type HistoryEntry, type StoredBlock } from './chain-reader.ts';
+export { ChainStore } from './chain-store.ts';
 export type { CommittedBytes } from './commit-batch.ts';
 export { ChainStoreError, type ChainStoreErrorCode } from './error.ts';
 export type { KeyRange, KeyValueStore, KeyValueWrite } from './key-value-store.ts';
 export type { Counts, FileUse, TransactionPlace } from './layout.ts';
 export { KeyValueError, type KeyValueErrorCode, openLevelStore } from './level.ts';
+export { openChainStore } from './open.ts';

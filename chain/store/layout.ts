@@ -1,5 +1,5 @@
 /**
- * How the chain lies in the key-value store: the keys, what stands under each, and the checksum before each value. Follows docs/SPEC.md §8.
+ * How the chain lies in the key-value store: the keys, what stands under each, and the checksum before each value. Follows docs/SPEC.md §5.
  *
  *   format                       format number, chain id and time of genesis
  *   tip                          what the newest block left: height, ids, roots, log peaks, counts

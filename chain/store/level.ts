@@ -1,5 +1,5 @@
 /**
- * The key-value port on LevelDB (the `level` package). Follows docs/SPEC.md §8. Every write is one synced batch; a folder is held by one
+ * The key-value port on LevelDB (the `level` package). Follows docs/SPEC.md §5. Every write is one synced batch; a folder is held by one
  * process at a time. Never repairs: damage is reported and the operator decides.
  */
 

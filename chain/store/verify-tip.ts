@@ -1,6 +1,6 @@
 /**
  * What is checked at every start before a node goes on: that the tip's block decodes and is the one the tip names, that its certificate is
- * for it, and that log and state are those its header states. Follows docs/SPEC.md §8.
+ * for it, and that log and state are those its header states. Follows docs/SPEC.md §5.
  */
 
 import {

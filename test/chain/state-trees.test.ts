@@ -47,7 +47,7 @@ function grow(leaves: readonly Uint8Array[]): { readonly range: LogRange; readon
   const nodes = new Map<string, Digest>();
   for (const [index, leaf] of leaves.entries()) {
     const appended = appendLeaf(sha256, range, logLeafHash(sha256, leaf));
-    appended.completed.forEach((hash, level) => nodes.set(`${level}/${Math.floor(index / 2 ** level)}`, hash));
+    for (const [level, hash] of appended.completed.entries()) nodes.set(`${level}/${Math.floor(index / 2 ** level)}`, hash);
     range = appended.range;
   }
   return { range, reader: (level, index) => nodes.get(`${level}/${index}`) ?? null };
@@ -68,7 +68,8 @@ const CT_ROOTS = [
 
 t.test('RFC 6962: the known roots of Certificate Transparency', async (t) => {
   t.equal(digestToHex(merkleRoot(sha256, [])), 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855');
-  for (const [index, root] of CT_ROOTS.entries()) t.equal(digestToHex(merkleRoot(sha256, CT_LEAVES.slice(0, index + 1))), root, `${index + 1} leaves`);
+  for (const [index, root] of CT_ROOTS.entries())
+    t.equal(digestToHex(merkleRoot(sha256, CT_LEAVES.slice(0, index + 1))), root, `${index + 1} leaves`);
 });
 
 t.test('RFC 6962: the compact range gives the recursive root at every size', async (t) => {
@@ -274,6 +275,9 @@ t.test('state tree: two leaves that agree on many bits lie that deep, and collap
   const one = updateTree({ sha256: forced, reader }, both.root, new Map([['x', null]]));
   t.equal(one.removed.size, 257, '256 nodes and a leaf go');
   t.equal(one.added.size, 0);
-  t.equal(digestToHex(one.root), digestToHex(forced(Buffer.concat([Uint8Array.of(2), paths.get('y') ?? prefix, sha256(Uint8Array.of(2))]))));
+  t.equal(
+    digestToHex(one.root),
+    digestToHex(forced(Buffer.concat([Uint8Array.of(2), paths.get('y') ?? prefix, sha256(Uint8Array.of(2))]))),
+  );
   t.throws(() => updateTree({ sha256, reader: { get: () => null } }, digestFromHex('11'.repeat(32)), new Map([['x', null]])), RangeError);
 });

@@ -1,4 +1,4 @@
-/** The chain store: what it answers after each block, what survives a crash, and what it says of damage. SPEC §8. */
+/** The chain store: what it answers after each block, what survives a crash, and what it says of damage. SPEC §5. */
 
 import { join } from 'node:path';
 import t from 'tap';
