@@ -23,7 +23,9 @@ async function assertSameChain(test: Test, fixture: Fixture): Promise<void> {
   for (let height = 1; height <= top; height += 1) {
     const answers = await Promise.all(fixture.nodes.map(async (node) => (await node.admin.get(`/block?height=${height}`)) as BlockAnswer));
     const [first, ...others] = answers;
-    test.match(first, { blockId: /^(sha256:)?[0-9a-f]{64}$/, stateRoot: /^(sha256:)?[0-9a-f]{64}$/ });
+    const isDigest = /^[0-9a-f]{64}$/;
+    if (!isDigest.test(first?.blockId ?? '') || !isDigest.test(first?.stateRoot ?? ''))
+      test.fail(`no digests at height ${height}`, { first });
     for (const [index, other] of others.entries()) {
       const same = other.blockId === first?.blockId && other.stateRoot === first?.stateRoot;
       if (!same) test.fail(`${fixture.nodes[index + 1]?.name} differs at height ${height}`, { first, other });
@@ -31,6 +33,9 @@ async function assertSameChain(test: Test, fixture: Fixture): Promise<void> {
   }
   test.ok(top > 0, `${fixture.nodes.length} nodes agree on ${top} blocks`);
 }
+
+/** Five restarts and several rounds without a proposer. */
+t.setTimeout(230_000);
 
 t.test('a killed authority is missed by nobody, two stop the chain, and nothing forks', async (t) => {
   const curl = client(t, 'curl');
