@@ -14,8 +14,8 @@
 
 import { asDigest, type Digest, digestFromHex, digestToHex, formatDigest, sameBytes } from '../chain/index.ts';
 import { BlobWriter, type FileIdentity, type WriterPlan, writeSynced } from './blob-writer.ts';
-import { diskError, RegistryError } from './error.ts';
-import type { Clock, FileSystem, Logger, Timers } from './ports.ts';
+import { diskError, errnoOf, RegistryError } from './error.ts';
+import type { Clock, FileHandle, FileSystem, Logger, Timers } from './ports.ts';
 import { type Finding, hashFile, type StoredPaths, VerifiedFiles, type VerifiedReader } from './verified-reader.ts';
 
 export interface BlobStoreOptions {
@@ -233,11 +233,12 @@ export class BlobStore {
     const sizeBytes = this.#index.get(hex)?.sizeBytes;
     const stat = await files.stat(paths.bytes);
     if (sizeBytes === undefined || stat === null) return 'gone';
-    const handle = await files.open(paths.bytes, 'read');
+    const file = { sha256: digestFromHex(hex), sizeBytes, piecesRoot: null };
+    let handle: FileHandle | null = null;
     try {
+      handle = await files.open(paths.bytes, 'read');
       const found = await hashFile(handle, sizeBytes, (nextBytes) => this.#pace(nextBytes, signal));
       if (signal?.aborted === true) return 'gone';
-      const file = { sha256: digestFromHex(hex), sizeBytes, piecesRoot: null };
       if (stat.sizeBytes !== sizeBytes || !sameBytes(found.sha256, file.sha256)) {
         await this.#quarantine(paths, file, { reason: 'found by the scrub', inode: stat.inode });
         return 'rotten';
@@ -248,8 +249,15 @@ export class BlobStore {
         this.#deps.log.warn({ sha256: formatDigest(file.sha256) }, 'a leaf layer was missing or damaged and was made anew');
       }
       return 'sound';
+    } catch (error) {
+      if (errnoOf(error) === 'EIO') {
+        await this.#quarantine(paths, file, { reason: 'the disk could not read it (EIO)', inode: stat.inode });
+        return 'rotten';
+      }
+      this.#deps.log.warn({ sha256: formatDigest(file.sha256), error: diskError(error, hex).message }, 'a file could not be scrubbed');
+      return 'gone';
     } finally {
-      await handle.close();
+      await handle?.close();
     }
   }
 
@@ -289,7 +297,7 @@ export class BlobStore {
   async #quarantine(paths: StoredPaths, file: FileIdentity, finding: Finding): Promise<void> {
     const { files, log, clock, onRotten } = this.#deps;
     const hex = digestToHex(file.sha256);
-    const stat = await files.stat(paths.bytes);
+    const stat = await this.#disk(() => files.stat(paths.bytes));
     if (stat === null || stat.inode !== finding.inode) return;
     // Out of the index first: even on a read-only disk the file is never served again.
     this.#forget(hex);

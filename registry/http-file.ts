@@ -8,6 +8,7 @@ import type { ServerResponse } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type FileEntry, formatDigest } from '../chain/index.ts';
 import type { ByteSource } from './download.ts';
+import { RegistryError } from './error.ts';
 import { refusalOfError, sendRefusal } from './http-errors.ts';
 import type { Logger, Timers } from './ports.ts';
 
@@ -44,11 +45,15 @@ export async function sendFile(
     return sendRefusal(reply, { status: 416, code: 'RANGE_NOT_SATISFIABLE', message: `the file has ${file.sizeBytes} bytes` });
   }
   const gone = new AbortController();
-  reply.raw.once('close', () => gone.abort());
+  const onClose = (): void => gone.abort();
+  // The socket and not the response: one that waits in a pipeline is never told that its client left.
+  request.raw.socket.setMaxListeners(0).once('close', onClose);
   let source: ByteSource;
   try {
+    await headOfPipeline(reply.raw, gone.signal);
     source = await deps.open(file, { signal: gone.signal });
   } catch (error) {
+    request.raw.socket.off('close', onClose);
     return sendRefusal(reply, refusalOfError(error, deps.log));
   }
   reply.hijack();
@@ -57,7 +62,7 @@ export async function sendFile(
   const ranged = range === null ? headers : { ...headers, 'content-range': `bytes ${from}-${to - 1}/${file.sizeBytes}` };
   reply.raw.writeHead(range === null ? 200 : 206, ranged);
   try {
-    if (!isHead) await pump(deps, { source, response: reply.raw }, { from, to });
+    if (!isHead) await pump(deps, { source, response: reply.raw, gone: gone.signal }, { from, to });
     reply.raw.end();
   } catch (error) {
     // The status has left already: a cut connection is the one way to say that these bytes are not all.
@@ -69,6 +74,7 @@ export async function sendFile(
     }
     reply.raw.destroy();
   } finally {
+    request.raw.socket.off('close', onClose);
     await source.close();
   }
   return reply;
@@ -107,12 +113,31 @@ function headersOf(file: FileEntry, etag: string): Record<string, string> {
   };
 }
 
+/** Pipelined requests are answered one after the other; the later ones hold no file and no buffer until it is their turn. */
+function headOfPipeline(response: ServerResponse, gone: AbortSignal): Promise<void> {
+  if (response.socket !== null) return Promise.resolve();
+  return new Promise((resolve, reject) => {
+    const left = (): void => {
+      response.off('socket', turn);
+      reject(new RegistryError('ABORTED', 'pipeline', { message: 'the client closed the connection' }));
+    };
+    const turn = (): void => {
+      gone.removeEventListener('abort', left);
+      resolve();
+    };
+    response.once('socket', turn);
+    gone.addEventListener('abort', left, { once: true });
+  });
+}
+
+interface Ends {
+  readonly source: ByteSource;
+  readonly response: ServerResponse;
+  readonly gone: AbortSignal;
+}
+
 /** Reads into one buffer while the other is on its way; a buffer is used again only when the socket has taken it. */
-async function pump(
-  deps: FileAnswerDeps,
-  ends: { readonly source: ByteSource; readonly response: ServerResponse },
-  range: { readonly from: number; readonly to: number },
-): Promise<void> {
+async function pump(deps: FileAnswerDeps, ends: Ends, range: { readonly from: number; readonly to: number }): Promise<void> {
   const size = Math.min(BUFFER_BYTES, range.to - range.from);
   const buffers = [new Uint8Array(size), new Uint8Array(size)];
   let sending: Promise<void> = Promise.resolve();
@@ -121,7 +146,7 @@ async function pump(
     const read = await ends.source.read(target, position);
     await sending;
     if (read === 0) throw new Error(`the file ended at ${position}, expected ${range.to}`);
-    sending = send(deps, ends.response, target.subarray(0, read));
+    sending = send(deps, ends, target.subarray(0, read));
     // Awaited in the next turn or below; a failure in between must not count as unhandled.
     sending.catch(() => undefined);
     position += read;
@@ -129,17 +154,22 @@ async function pump(
   await sending;
 }
 
-function send(deps: FileAnswerDeps, response: ServerResponse, chunk: Uint8Array): Promise<void> {
+function send(deps: FileAnswerDeps, ends: Ends, chunk: Uint8Array): Promise<void> {
+  const { response, gone } = ends;
   return new Promise((resolve, reject) => {
-    const stalled = deps.timers.set(deps.clientStallMs, () => response.destroy(new Error('the client took nothing for too long')));
-    const closed = (): void => settle(new Error('the client closed the connection'));
     const settle = (error: Error | null | undefined): void => {
       stalled.cancel();
-      response.off('close', closed);
+      gone.removeEventListener('abort', closed);
       if (error) reject(error);
       else resolve();
     };
-    response.once('close', closed);
-    response.write(chunk, settle);
+    const closed = (): void => settle(new Error('the client closed the connection'));
+    const stalled = deps.timers.set(deps.clientStallMs, () => {
+      response.destroy();
+      settle(new Error('the client took nothing for too long'));
+    });
+    gone.addEventListener('abort', closed, { once: true });
+    if (gone.aborted) closed();
+    else response.write(chunk, settle);
   });
 }

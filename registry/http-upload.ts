@@ -48,9 +48,6 @@ export function refuseUploadHeaders(request: FastifyRequest, maxBytes: number): 
   if (headers['content-encoding'] !== undefined && headers['content-encoding'] !== 'identity') {
     return { status: 415, code: 'UNSUPPORTED_ENCODING', message: 'a file is uploaded as it is: no Content-Encoding' };
   }
-  if (headers.expect !== undefined && headers.expect.toLowerCase() !== '100-continue') {
-    return { status: 417, code: 'EXPECTATION_FAILED', message: 'only 100-continue can be expected' };
-  }
   const length = Number(headers['content-length'] ?? 0);
   return length > maxBytes ? { status: 413, code: 'TOO_LARGE', message: `at most ${maxBytes} bytes may be published here` } : null;
 }
@@ -76,7 +73,8 @@ export async function stageBody(
   const announced = request.headers['content-length'];
   try {
     for await (const chunk of request.raw.iterator({ destroyOnReturn: false })) await into.write(chunk);
-    if (!request.raw.complete || (announced !== undefined && Number(announced) !== into.sizeBytes)) throw new Error('the body ended early');
+    if (request.raw.complete === false || (announced !== undefined && Number(announced) !== into.sizeBytes))
+      throw new Error('the body ended early');
   } catch (error) {
     await into.cancel();
     if (error instanceof RegistryError) throw error;

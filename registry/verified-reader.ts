@@ -118,6 +118,8 @@ export class VerifiedFiles {
     this.forget(paths);
     const same = before !== undefined && sameStat(before.stat, stat) && sameIdentity(before.tree, file);
     const known = same ? before : await this.#check(paths, file, { handle, stat });
+    // Another reader may have come in between.
+    this.forget(paths);
     this.#known.set(paths.bytes, known);
     this.#knownRuns += known.verifiedMs.length + 1;
     for (const [path] of this.#known) {

@@ -250,6 +250,8 @@ t.test('the scrub finds silent decay, at bounded speed', async (t) => {
   const decayed = await put(node, someBytes(3 * 1_048_576, 1));
   node.files.flipBit(blobPath(decayed), 12_345, { quiet: true });
   const start = node.clock.nowMs();
+  const unreadable = await put(node, someBytes(200, 2));
+  node.files.setUnreadable(blobPath(unreadable));
   const scrub = node.blobs.scrub();
   let done = false;
   scrub.finally(() => {
@@ -259,7 +261,7 @@ t.test('the scrub finds silent decay, at bounded speed', async (t) => {
     await new Promise((resolve) => setImmediate(resolve));
     node.clock.advance(10);
   }
-  t.same(await scrub, { checked: 2, rotten: 1 });
+  t.same(await scrub, { checked: 3, rotten: 2 });
   t.ok(node.clock.nowMs() - start >= 375, '3 MiB at 8 MiB/s');
   t.ok(node.blobs.has(sound));
   t.equal(node.blobs.has(decayed), false);

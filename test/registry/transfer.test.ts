@@ -100,7 +100,7 @@ t.test('liars are named, and the fetch succeeds elsewhere', async (t) => {
       `${title}: the liar is named`,
     );
     t.ok(
-      me.lines.some((line) => line.level === 'warn' && line.fields['peer'] === 'liar'),
+      me.lines.some((line) => line.level === 'warn' && line.fields.peer === 'liar'),
       `${title}: and logged`,
     );
   }
@@ -132,7 +132,7 @@ t.test('nobody has it: UNAVAILABLE, nothing left behind', async (t) => {
   world.behaviours.set('a', () => Promise.reject(new Error('gone')));
   await t.rejects(me.library.open(FILE), { code: 'UNAVAILABLE' });
   t.same(me.files.paths(), []);
-  t.ok(me.lines.some((line) => line.fields['step'] === 'refused'));
+  t.ok(me.lines.some((line) => line.fields.step === 'refused'));
 });
 
 t.test('a crowd of clients makes one fetch; the second time it is local', async (t) => {
@@ -142,7 +142,7 @@ t.test('a crowd of clients makes one fetch; the second time it is local', async 
   t.equal(world.asked.length, 4, 'four runs, each asked once');
   await fetchAll(me);
   t.equal(world.asked.length, 4);
-  t.ok(me.lines.some((line) => line.fields['step'] === 'network') && me.lines.some((line) => line.fields['step'] === 'local'));
+  t.ok(me.lines.some((line) => line.fields.step === 'network') && me.lines.some((line) => line.fields.step === 'local'));
 });
 
 t.test('the first bytes are readable before the last have come, and the last block only after the commit', async (t) => {
@@ -182,7 +182,7 @@ t.test('pieces fit and the flat digest does not: no peer is blamed, the record i
   await t.rejects(readAll(source), { code: 'BAD_RECORD' });
   await source.close();
   t.same(me.faults, []);
-  t.ok(me.lines.some((line) => line.level === 'error' && line.fields['sha256'] === formatDigest(wrong.digests.sha256)));
+  t.ok(me.lines.some((line) => line.level === 'error' && line.fields.sha256 === formatDigest(wrong.digests.sha256)));
   await t.rejects(me.library.open(wrong), { code: 'BAD_RECORD' }, 'and is not fetched again');
   t.same(me.files.paths(), []);
 });
