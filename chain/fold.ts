@@ -3,27 +3,27 @@
  * seeing what those before it did; one refused claim refuses all. Looks at no signature and no endorsement: validity does.
  */
 
-import { keyOf, nodeKey, PARAMETERS_KEY } from './claims.ts';
-import { compareBytes, type Digest, digestToHex, type Sha256, sameBytes } from './digest.ts';
-import { nodeIdOf } from './identity.ts';
-import { checkAgainstPolicy, type PolicyRefusal } from './policy.ts';
+import { keyOf, PARAMETERS_KEY } from './claims.ts';
+import { digestToHex, type Sha256 } from './digest.ts';
 import {
-  artifactOf,
-  isBanned,
-  nodeOf,
-  overlayReader,
-  parametersAt,
-  parametersRecordOf,
-  SETS_KEY,
-  type StateReader,
-  setsOf,
-} from './state.ts';
-import type { Claim, NodeRecord, Parameters, SealedTransaction, StateRecord, ValidatorSetRecord } from './structures.ts';
-import { checkSetChange, validatorSetFromNodes } from './validator-set.ts';
+  changeMember,
+  checkActive,
+  checkAddNode,
+  checkKeysFree,
+  type Fold,
+  type NodeRefusalCode,
+  removeNode,
+  rotateKey,
+  sameSet,
+} from './fold-nodes.ts';
+import { checkAgainstPolicy, type PolicyRefusal } from './policy.ts';
+import { artifactOf, isBanned, overlayReader, parametersAt, parametersRecordOf, SETS_KEY, type StateReader, setsOf } from './state.ts';
+import type { Claim, SealedTransaction, StateRecord } from './structures.ts';
 
 /** Why an operation does not fit the state. */
 export type OperationRefusalCode =
   | PolicyRefusal['code']
+  | NodeRefusalCode
   | 'keyTwiceInBlock'
   | 'staleReplaces'
   | 'artifactExists'
@@ -33,11 +33,6 @@ export type OperationRefusalCode =
   | 'fileNotBanned'
   | 'nameTargetNotLive'
   | 'nameUnchanged'
-  | 'nodeExists'
-  | 'nodeUnknown'
-  | 'nodeIdMismatch'
-  | 'keyInUse'
-  | 'setChangeTooGreat'
   | 'parametersHeight'
   | 'protocolVersion';
 
@@ -55,17 +50,6 @@ export type FoldResult =
 
 type Refused = Pick<OperationRefusal, 'code' | 'detail'>;
 type ClaimOf<K extends Claim['kind']> = Extract<Claim, { readonly kind: K }>;
-
-/** The state while a block is folded into it. */
-interface Fold {
-  readonly state: StateReader;
-  readonly height: number;
-  readonly sha256: Sha256;
-  /** In force during the whole block, whatever SetParams stands in it. */
-  readonly parameters: Parameters;
-  readonly changes: Map<string, StateRecord>;
-  readonly keys: Set<string>;
-}
 
 /** Fewest blocks between SetParams with another protocol version and its height: time to install it. */
 export const MIN_VERSION_NOTICE_BLOCKS = 2;
@@ -173,35 +157,6 @@ function checkRemoveArtifact(fold: Fold, claim: ClaimOf<'RemoveArtifact'>): Refu
   return held.kind === 'tombstone' ? { code: 'artifactRemoved', detail: `${keyOf(claim)} was removed at height ${held.height}` } : null;
 }
 
-function checkAddNode(fold: Fold, node: NodeRecord): Refused | null {
-  const held = nodeOf(fold.state, node.nodeId);
-  if (held?.active === true)
-    return { code: 'nodeExists', detail: `node ${digestToHex(node.nodeId)} is authorized since height ${held.height}` };
-  const isFirst = sameBytes(nodeIdOf(fold.sha256, node.networkKey), node.nodeId);
-  const isReturning = held !== null && sameBytes(held.node.networkKey, node.networkKey);
-  if (!isFirst && !isReturning)
-    return { code: 'nodeIdMismatch', detail: 'the node id is neither the digest of the network key nor known with it' };
-  return checkKeysFree(fold, [node.networkKey, node.consensusKey, node.checkpointKey]);
-}
-
-function checkActive(fold: Fold, nodeId: Digest): Refused | null {
-  const held = nodeOf(fold.state, nodeId);
-  return held?.active === true ? null : { code: 'nodeUnknown', detail: `node ${digestToHex(nodeId)} is not authorized` };
-}
-
-/** No key of an active node, nor of one that still votes, may be admitted a second time, for whatever use. */
-function checkKeysFree(fold: Fold, keys: readonly Uint8Array[]): Refused | null {
-  const { current, next, afterNext } = setsOf(fold.state);
-  const voting = [...current, ...next, ...afterNext];
-  const records = afterNext.flatMap(({ nodeId }) => nodeOf(fold.state, nodeId)?.node ?? []);
-  const used = [
-    ...voting.map((validator) => validator.consensusKey),
-    ...records.flatMap((node) => [node.networkKey, node.consensusKey, node.checkpointKey]),
-  ];
-  const found = keys.find((key) => used.some((other) => sameBytes(other, key)));
-  return found === undefined ? null : { code: 'keyInUse', detail: 'one of the keys is in use already' };
-}
-
 function checkSetParams(fold: Fold, claim: ClaimOf<'SetParams'>): Refused | null {
   const { parameters, atHeight } = claim;
   if (atHeight !== null && atHeight <= fold.height) {
@@ -262,52 +217,10 @@ function parametersRecord(fold: Fold, claim: ClaimOf<'SetParams'>): StateRecord 
   return { kind: 'parameters', height: fold.height, parameters: fold.parameters, pending: { parameters, atHeight } };
 }
 
-function removeNode(fold: Fold, nodeId: Digest): Refused | null {
-  const held = nodeOf(fold.state, nodeId);
-  if (held === null) return { code: 'nodeUnknown', detail: `node ${digestToHex(nodeId)} is not known` };
-  fold.changes.set(nodeKey(nodeId), { ...held, height: fold.height, active: false });
-  return changeMember(fold, nodeId, null);
-}
-
-function rotateKey(fold: Fold, claim: ClaimOf<'RotateKey'>): Refused | null {
-  const held = nodeOf(fold.state, claim.nodeId);
-  if (held === null) return { code: 'nodeUnknown', detail: `node ${digestToHex(claim.nodeId)} is not known` };
-  const node: NodeRecord = { ...held.node, [`${claim.use}Key`]: claim.publicKey };
-  fold.changes.set(nodeKey(claim.nodeId), { ...held, height: fold.height, node });
-  return claim.use === 'consensus' ? changeMember(fold, claim.nodeId, node) : null;
-}
-
-/** Puts the node into set(H + 2), with the keys it now has, or takes it out. */
-function changeMember(fold: Fold, nodeId: Digest, node: NodeRecord | null): Refused | null {
-  const { current, next, afterNext } = setsOf(fold.state);
-  const others = afterNext.filter((validator) => !sameBytes(validator.nodeId, nodeId));
-  const members = node === null ? others : [...others, ...validatorSetFromNodes([node])];
-  const changed = members.sort((left, right) => compareBytes(left.nodeId, right.nodeId));
-  const refusal = checkSetChange(next, changed);
-  if (refusal !== null) return { code: 'setChangeTooGreat', detail: refusal };
-  fold.changes.set(SETS_KEY, { kind: 'sets', current, next, afterNext: changed });
-  return null;
-}
-
 /** What `replaces` must name: the height of the record, null where there is none. */
 export function heightOf(record: StateRecord | null): number | null {
   if (record === null || record.kind === 'sets') return null;
   return record.height;
-}
-
-function sameSet(left: ValidatorSetRecord, right: ValidatorSetRecord): boolean {
-  return (
-    left.length === right.length &&
-    left.every((validator, index) => {
-      const other = right[index];
-      return (
-        other !== undefined &&
-        other.power === validator.power &&
-        sameBytes(other.nodeId, validator.nodeId) &&
-        sameBytes(other.consensusKey, validator.consensusKey)
-      );
-    })
-  );
 }
 
 function assertNever(claim: never): never {
