@@ -1,6 +1,6 @@
 /** What the chain store shows. */
 
-export { type ChainGenesis, ChainReader, type ChainStoreDeps, type HistoryEntry, type StoredBlock } from './chain-reader.ts';
+export type { ChainGenesis, ChainStoreDeps, HistoryEntry, StoredBlock } from './chain-reader.ts';
 export { ChainStore } from './chain-store.ts';
 export type { CommittedBytes } from './commit-batch.ts';
 export { ChainStoreError, type ChainStoreErrorCode } from './error.ts';

@@ -24,7 +24,7 @@ import {
   verifyInclusion,
   verifyKeyProof,
 } from '../../chain/index.ts';
-import { type ChainStore, type KeyValueStore, openChainStore, openLevelStore } from '../../chain/store/index.ts';
+import { type ChainStore, ChainStoreError, type KeyValueStore, openChainStore, openLevelStore } from '../../chain/store/index.ts';
 import { MemoryKeyValueStore } from '../world/memory-key-value-store.ts';
 import { coordinatesOf, digestOf, fileOf, GENESIS_MS, sha256, TestNetwork, verdictsOn } from './state-fixture.ts';
 
@@ -267,7 +267,7 @@ t.test('a crash within a commit leaves the old tip or the new one, whole', async
     const { commit } = nextBlock(store, [network.artifact('b')]);
     const outcome = await store.commit(commit).then(
       () => 'written',
-      (error: unknown) => (error as { code: string }).code,
+      (error: unknown) => (error instanceof ChainStoreError ? error.code : 'another error'),
     );
     t.equal(outcome, onDisk ? 'written' : 'WRITE_FAILED');
     crash = false;
