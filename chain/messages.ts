@@ -69,7 +69,7 @@ export type RefusalMessage = Infer<typeof refusalMessage>;
 export const MAX_REFUSAL_MESSAGE_BYTES: number = 2 * KIB;
 
 /** Gossip or direct: a transaction ready for a block. */
-export const sealedMessage = record({ transaction: sealedTransaction });
+export const sealedMessage = record({ transaction: sealedTransaction, attempt });
 export type SealedMessage = Infer<typeof sealedMessage>;
 export const MAX_SEALED_MESSAGE_BYTES: number = MAX_SEALED_BYTES + 64;
 

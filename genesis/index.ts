@@ -29,6 +29,7 @@ export {
   ADMIN_TOKEN_FILE,
   type Localnet,
   PUBLISH_TOKEN_FILE,
+  SIGN_STATE_FILE,
   packedPorts,
   standardPorts,
   writeLocalnet,

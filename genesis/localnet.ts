@@ -15,6 +15,8 @@ import { peerIdOfKey } from './peer-id.ts';
 
 export const ADMIN_TOKEN_FILE = 'admin-token';
 export const PUBLISH_TOKEN_FILE = 'publish-token';
+/** What the node has signed. Made empty with the node's keys: a node that misses it may have forgotten what it signed, and keeps silent. */
+export const SIGN_STATE_FILE = 'sign-state';
 
 export interface LocalnetPorts {
   readonly http: number;
@@ -150,6 +152,7 @@ async function writeNode(
   await saveGenesis(join(folder, GENESIS_FILE_NAME), node.document);
   await writeSecret(join(folder, ADMIN_TOKEN_FILE), `${randomBytes(32).toString('base64url')}\n`);
   await writeSecret(join(folder, PUBLISH_TOKEN_FILE), `${randomBytes(32).toString('base64url')}\n`);
+  await writeSecret(join(folder, SIGN_STATE_FILE), '');
   await writeFile(join(folder, 'cairn.toml'), configOf(node), { flag: 'wx', mode: 0o600 });
 }
 

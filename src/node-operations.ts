@@ -194,7 +194,7 @@ export class Operations implements NodeOperations {
       committed.cancel();
       return { kind: 'refused', reason: added.kind === 'full' ? 'the mempool is full: try again' : added.reason };
     }
-    claimCourier.passOn(sealed.value);
+    claimCourier.passOn(sealed.value, 0);
     const height = await committed.height;
     if (height === null) return { kind: 'refused', reason: `not committed within ${SUBMIT_TIMEOUT_MS} ms` };
     return { kind: 'committed', height, latencyMs: clock.nowMs() - startedMs };

@@ -69,6 +69,7 @@ export interface CairnNode {
 
 /** Files that one node fetches for itself after a commit, at a time. */
 const BACKGROUND_FETCHES = 2;
+const TRANSACTIONS_SENT_AGAIN = 8;
 
 /** What serves: the chain's answers and the bytes. */
 interface Serving {
@@ -204,11 +205,10 @@ async function startEngine(
 ): Promise<{ readonly engine: Engine; readonly stop: () => Promise<void> }> {
   const { world, sha256, log, metrics } = deps;
   const { chainId } = node.options;
-  const { head, members, mempool } = parts;
+  const { head, members, mempool, claimCourier } = parts;
   const signState = await SignState.open(world.files, world.signer);
   const proposer = new Proposer({ ...world, head, mempool, sha256, log, metrics });
-  const lookup = mempool;
-  const assembly = { network: world.network, protocol: protocolOf(chainId, 'transactions'), sha256, lookup };
+  const assembly = { network: world.network, protocol: protocolOf(chainId, 'transactions'), sha256, lookup: mempool };
   const courier = new GossipCourier({ ...world, chainId, sha256, head, members, assembly, log, metrics });
   const engine = await Engine.start(
     { chainId, nodeId: node.nodeId, signFromHeight: node.options.signFromHeight },
@@ -224,6 +224,9 @@ async function startEngine(
     protocol: protocolOf(chainId, 'help'),
     log,
     authorities: () => members.otherPeers(),
+    passOnWork: (attempt) => {
+      for (const sealed of mempool.oldest(TRANSACTIONS_SENT_AGAIN)) claimCourier.passOn(sealed, attempt);
+    },
   });
   courier.start(engine);
   recovery.start();

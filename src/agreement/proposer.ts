@@ -54,6 +54,7 @@ export class Proposer implements ValueSource {
 
   wanted(): boolean {
     const { head, mempool, clock } = this.#deps;
+    mempool.dropExpired();
     return mempool.size > 0 || this.#evidence.size > 0 || clock.nowMs() - head.view.timeMs >= head.parameters.heartbeatMs || this.#setChanges();
   }
 

@@ -22,6 +22,8 @@ export interface RecoveryDeps {
   readonly timers: Timers;
   readonly random: Random;
   readonly log: Logger;
+  /** Sends waiting transactions again: a proposer that has none never proposes them. */
+  readonly passOnWork: (attempt: number) => void;
   /** Peer ids of the other authorities. */
   readonly authorities: () => readonly string[];
 }
@@ -75,6 +77,7 @@ export class Recovery {
     if (this.#still === 0) return;
     const stuck = this.#still >= STUCK_TICKS;
     courier.sendAgain(engine, stuck);
+    if (stuck) this.#deps.passOnWork(this.#still);
     if (stuck && !this.#asking) void this.#askForHelp(engine.height);
   }
 

@@ -4,11 +4,11 @@
  */
 
 import { bytes, decode, encode, fixedBytes, type Infer, sameBytes, uint, union } from '../../chain/index.ts';
+import { SIGN_STATE_FILE } from '../../genesis/index.ts';
 import { invariant } from '../invariant.ts';
 import type { FileSystem, Signer } from '../ports.ts';
 import { FrameLog } from './frame-log.ts';
 
-const PATH = 'sign-state';
 const COMPACT_BYTES = 1024 * 1024;
 const MAX_PAYLOAD_BYTES = 4096;
 
@@ -55,9 +55,9 @@ export class SignState {
   }
 
   static async open(files: FileSystem, signer: Signer): Promise<SignState> {
-    const remembered = (await files.stat(PATH)) !== null;
-    const { log, bodies } = await FrameLog.open(files, PATH);
-    await files.syncFolder('.');
+    const remembered = (await files.stat(SIGN_STATE_FILE)) !== null;
+    const { log, bodies } = await FrameLog.open(files, SIGN_STATE_FILE);
+    await files.syncFolder('');
     const entries = bodies.map((body) => {
       const entry = decode(entrySchema, body, { maxBytes: MAX_PAYLOAD_BYTES * 2 });
       invariant(entry.ok, 'the sign state holds a sound frame that is no entry');
@@ -121,14 +121,14 @@ export class SignState {
 
   /** Rewrites the file with the slots of the highest height alone, by a durable rename. */
   async #compact(): Promise<void> {
-    const temporary = `${PATH}.new`;
+    const temporary = `${SIGN_STATE_FILE}.new`;
     await this.#files.remove(temporary);
     const { log } = await FrameLog.open(this.#files, temporary);
     log.append(encode(entrySchema, { kind: 'silent', throughHeight: this.#silentThrough }));
     for (const entry of this.#slots.values()) log.append(encode(entrySchema, entry));
     await log.sync();
-    await this.#files.rename(temporary, PATH);
-    await this.#files.syncFolder('.');
+    await this.#files.rename(temporary, SIGN_STATE_FILE);
+    await this.#files.syncFolder('');
     await this.#log.close();
     this.#log = log;
   }

@@ -79,15 +79,15 @@ export class GossipClaimCourier implements ClaimCourier {
     this.#deps.mempool
       .add(sealed)
       .then((result) => {
-        if (result.kind === 'added' || result.kind === 'known') this.passOn(sealed);
+        if (result.kind === 'added' || result.kind === 'known') this.passOn(sealed, 0);
         else this.#deps.log.warn(result, 'own sealed transaction not taken');
       })
       .catch((error: unknown) => this.#deps.log.error({ error: String(error) }, 'own sealed transaction not checked'));
   }
 
-  /** Gossips a transaction that this node's mempool holds. */
-  passOn(sealed: SealedTransaction): void {
-    this.#publish('transaction', encode(sealedMessage, { transaction: sealed }));
+  /** Gossips a transaction that this node's mempool holds; `attempt` tells a later time from the first. */
+  passOn(sealed: SealedTransaction, attempt: number): void {
+    this.#publish('transaction', encode(sealedMessage, { transaction: sealed, attempt }));
   }
 
   #subscribe(topic: TopicName, receive: (data: Uint8Array) => Promise<MessageVerdict>): void {
@@ -144,6 +144,6 @@ export class GossipClaimCourier implements ClaimCourier {
     if (!message.ok) return 'reject';
     const result = await this.#deps.mempool.add(message.value.transaction);
     if (result.kind === 'forged') return 'reject';
-    return result.kind === 'added' ? 'accept' : 'ignore';
+    return result.kind === 'added' || result.kind === 'known' ? 'accept' : 'ignore';
   }
 }

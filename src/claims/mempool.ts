@@ -100,22 +100,29 @@ export class Mempool {
     return { kind: 'added' };
   }
 
-  /** Transactions for the next block, oldest first, within the bounds; what has expired goes. */
+  /** Drops what no block may hold any more, because an endorsement has expired. */
+  dropExpired(): void {
+    const nowMs = this.#deps.clock.nowMs();
+    for (const entry of this.#entries.values()) if (entry.expiresMs <= nowMs) this.drop(entry.id);
+  }
+
+  /** Transactions for the next block, oldest first, within the bounds. */
   pick(bounds: { readonly maxBytes: number; readonly maxOperations: number; readonly timeMs: number }): readonly SealedTransaction[] {
     const picked: SealedTransaction[] = [];
     let bytes = 0;
     let operations = 0;
     for (const entry of this.#entries.values()) {
-      if (entry.expiresMs <= bounds.timeMs) {
-        this.drop(entry.id);
-        continue;
-      }
+      if (entry.expiresMs <= bounds.timeMs) continue;
       if (bytes + entry.sizeBytes > bounds.maxBytes || operations + entry.sealed.claims.length > bounds.maxOperations) break;
       picked.push(entry.sealed);
       bytes += entry.sizeBytes;
       operations += entry.sealed.claims.length;
     }
     return picked;
+  }
+
+  oldest(count: number): readonly SealedTransaction[] {
+    return [...this.#entries.values()].slice(0, count).map((entry) => entry.sealed);
   }
 
   drop(id: Digest): void {

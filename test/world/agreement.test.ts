@@ -4,6 +4,7 @@
 
 import { createHash } from 'node:crypto';
 import t from 'tap';
+import { encode, sealedTransaction } from '../../chain/index.ts';
 import { decidedAt, type Inhabitant, VirtualWorld } from './world.ts';
 
 const MINUTE_MS = 60_000;
@@ -28,7 +29,7 @@ function fatals(world: VirtualWorld): readonly string[] {
 }
 
 function submit(world: VirtualWorld, one: Inhabitant, version: string): void {
-  void one.node?.mempool.add(world.sealed(version));
+  void one.node?.operations.submit(encode(sealedTransaction, world.sealed(version)));
 }
 
 async function reach(world: VirtualWorld, height: number, limitMs: number): Promise<boolean> {
@@ -102,7 +103,7 @@ async function storm(seed: number): Promise<{ readonly trace: string; readonly p
   const last = (): boolean => world.running.every((node) => node.head.height > 0 && node.mempool.size === 0);
   const even = (): boolean => new Set(world.heights()).size === 1;
   const healed = await world.time.until(() => last() && even(), 5 * MINUTE_MS);
-  const problem = disagreement(world) ?? fatals(world)[0] ?? (healed ? null : `not healed: heights ${world.heights().join()}`);
+  const problem = disagreement(world) ?? fatals(world)[0] ?? (healed ? null : `not healed: ${world.inhabitants.map((one) => `${one.name} height ${one.node?.head.height} mempool ${one.node?.mempool.size} ${JSON.stringify(one.node?.engine?.machine.consensus)}`).join('; ')}`);
   const [node] = world.running;
   for (let height = 1; node !== undefined && height <= node.head.height; height += 1) trace.update(`${decidedAt(node, height)};`);
   await world.close();

@@ -5,7 +5,7 @@
 
 import { createHash } from 'node:crypto';
 import { asDigest, type Claim, type Digest, digestToHex, endorsementPayload, type SealedTransaction, transactionId } from '../../chain/index.ts';
-import { chainIdOf, DEFAULT_PARAMETERS, type GenesisDocument, localnetPolicy, nodeRecordOf, publicKeysOf, type NodeKeys } from '../../genesis/index.ts';
+import { chainIdOf, DEFAULT_PARAMETERS, type GenesisDocument, localnetPolicy, nodeRecordOf, publicKeysOf, type NodeKeys, SIGN_STATE_FILE } from '../../genesis/index.ts';
 import { openEd25519Verifier } from '../../src/crypto/ed25519.ts';
 import { sha256 } from '../../src/crypto/sha256.ts';
 import { seedSigner } from '../../src/crypto/signer.ts';
@@ -107,8 +107,15 @@ export class VirtualWorld {
     return this.inhabitants.map((one) => one.node).filter((node) => node !== null);
   }
 
+  /** Starts everybody for the first time, each with the empty sign state that came with its keys. */
   async startAll(): Promise<void> {
-    for (const one of this.inhabitants) await this.start(one);
+    for (const one of this.inhabitants) {
+      const signState = await one.files.open(SIGN_STATE_FILE, 'create');
+      await signState.sync();
+      await signState.close();
+      await one.files.syncFolder('');
+      await this.start(one);
+    }
   }
 
   /** Starts the node's process on what its disks hold. */
@@ -131,7 +138,8 @@ export class VirtualWorld {
       nodeStore: one.nodeStore,
       network,
       signer: seedSigner(one.keys),
-      verifier: this.#verifier,
+      // The thread pool would bring real time into the world: one signature at a time is checked on the spot.
+      verifier: { verify: this.#verifier.verify, verifyMany: (items) => Promise.all(items.map((item) => this.#verifier.verify(item))) },
     };
     one.node = await startNode(
       {
