@@ -203,9 +203,9 @@ export class BlobStore {
   async scrub(signal?: AbortSignal): Promise<{ readonly checked: number; readonly rotten: number }> {
     let checked = 0;
     let rotten = 0;
-    for (const hex of [...this.#index.keys()]) {
+    for (const sha256 of this.list()) {
       if (signal?.aborted === true) break;
-      const verdict = await this.#scrubOne(hex, signal);
+      const verdict = await this.#scrubOne(digestToHex(sha256), signal);
       if (verdict !== 'gone') checked += 1;
       if (verdict === 'rotten') rotten += 1;
     }

@@ -76,7 +76,7 @@ export class StagedVersions {
 
   /** Forgets the version: it was published, or given up. The bytes stay until promoted or expired. */
   async clear(of: Coordinates): Promise<void> {
-    for (const name of [...(this.#versions.get(coordinatesKey(of))?.keys() ?? [])]) await this.#remove(of, name);
+    for (const name of this.#versions.get(coordinatesKey(of))?.keys() ?? []) await this.#remove(of, name);
   }
 
   async #load(name: string): Promise<void> {

@@ -254,7 +254,7 @@ t.test('the scrub finds silent decay, at bounded speed', async (t) => {
   node.files.setUnreadable(blobPath(unreadable));
   const scrub = node.blobs.scrub();
   let done = false;
-  scrub.finally(() => {
+  void scrub.finally(() => {
     done = true;
   });
   while (!done) {

@@ -81,7 +81,7 @@ t.test('vectors', async (t) => {
 });
 
 t.test('the root is that of the specification, in whatever chunks the bytes come', async () => {
-  await fc.assert(
+  fc.assert(
     fc.property(sizes, fc.array(fc.integer({ min: 1, max: 300_000 }), { minLength: 1, maxLength: 8 }), (sizeBytes, chunks) => {
       const bytes = file(sizeBytes);
       const hasher = new PieceHasher();
@@ -103,7 +103,7 @@ const runOf = fc.tuple(sizes, fc.integer({ min: 0, max: 6 }), fc.nat()).map(([si
 });
 
 t.test('every aligned run proves itself with a proof of exact length', async () => {
-  await fc.assert(
+  fc.assert(
     fc.property(runOf, ({ sizeBytes, run }) => {
       const bytes = file(sizeBytes);
       const leaves = leavesOf(bytes);
@@ -120,7 +120,7 @@ t.test('every aligned run proves itself with a proof of exact length', async () 
 });
 
 t.test('nothing but the run itself passes', async () => {
-  await fc.assert(
+  fc.assert(
     fc.property(runOf, fc.nat(), fc.nat(), ({ sizeBytes, run }, position, choice) => {
       const bytes = file(sizeBytes);
       const leaves = leavesOf(bytes);
@@ -170,7 +170,7 @@ t.test('which runs exist', async (t) => {
 });
 
 t.test('the run tree says the same as the leaf layer', async () => {
-  await fc.assert(
+  fc.assert(
     fc.property(sizes, (sizeBytes) => {
       const bytes = file(sizeBytes);
       const leaves = leavesOf(bytes);

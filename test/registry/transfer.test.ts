@@ -3,8 +3,7 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { asDigest, digestToHex, formatDigest } from '../../chain/index.ts';
-import { addArtifactClaim } from '../../registry/generic/claim.ts';
-import { BLOCK_BYTES, type FileIdentity, fetchFile, genericChecker, transferProtocol } from '../../registry/index.ts';
+import { addArtifactClaim, BLOCK_BYTES, type FileIdentity, fetchFile, genericChecker, transferProtocol } from '../../registry/index.ts';
 import { decodeRunAnswer, decodeRunRequest, encodeRunAnswer, encodeRunRequest } from '../../registry/transfer-messages.ts';
 import {
   blobPath,
