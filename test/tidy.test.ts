@@ -245,6 +245,18 @@ t.test('no registry host, resolved URL or path of one machine is in the tree', a
   t.match(readText('.npmrc'), 'omit-lockfile-registry-resolved=true');
 });
 
+t.test('the lockfile holds the packages of every platform, so that npm ci takes it everywhere', async (t) => {
+  const { packages } = JSON.parse(readText('package-lock.json')) as {
+    packages: Record<string, { optionalDependencies?: Record<string, string> }>;
+  };
+  const names = Object.values(packages).flatMap(({ optionalDependencies }) => Object.keys(optionalDependencies ?? {}));
+  t.ok(names.length > 0);
+  for (const name of names) {
+    const held = Object.keys(packages).some((place) => place.endsWith(`node_modules/${name}`));
+    if (!held) t.fail(`${name} is missing; run \`node deploy/complete-lockfile.mjs\` after npm install`);
+  }
+});
+
 function lineAt(text: string, index: number): number {
   return text.slice(0, index).split('\n').length;
 }
