@@ -10,10 +10,11 @@ import { digestToHex } from '../chain/index.ts';
 import { openLevelStore } from '../chain/store/index.ts';
 import { chainIdOf, type GenesisDocument, KEYS_FOLDER, loadGenesis, loadNodeKeys } from '../genesis/index.ts';
 import { genericRoutes, StagedVersions, tokenCheck } from '../registry/index.ts';
-import { checkAgainstNetwork, type Config, loadConfig } from './config/index.ts';
+import { type Config, checkAgainstNetwork, loadConfig } from './config/index.ts';
 import { openEd25519Verifier } from './crypto/ed25519.ts';
 import { sha256 } from './crypto/sha256.ts';
 import { seedSigner } from './crypto/signer.ts';
+import { rememberingVerifier } from './crypto/verified-cache.ts';
 import { loadAdminToken, loadPublishToken, startHttp } from './http/index.ts';
 import { createLogger } from './logs/logger.ts';
 import { createMetrics, type MetricsService } from './metrics/metrics.ts';
@@ -105,7 +106,10 @@ async function open(parts: Process): Promise<void> {
   const http = await openHttp(parts, world, node);
   closes.push(() => http.close());
   const { chain, role } = await node.operations.status();
-  log.info({ role, chainId: chain.chainId, height: chain.height, http: http.publicUrl, admin: http.adminUrl, metrics: http.metricsUrl }, 'node started');
+  log.info(
+    { role, chainId: chain.chainId, height: chain.height, http: http.publicUrl, admin: http.adminUrl, metrics: http.metricsUrl },
+    'node started',
+  );
   void node.library.provideAll().catch((error: unknown) => log.warn({ error }, 'held files could not be announced'));
 }
 
@@ -135,7 +139,8 @@ async function openWorld(parts: Process): Promise<World> {
       random: systemRandom,
       logger: log,
       onPenalty: (_peerId, fault) => metrics.metrics.peerPenalized(fault),
-      onDuplicateSelf: (address) => parts.fatal(new Error(`another running node holds the keys of this one (seen at ${address}): stop one of them`)),
+      onDuplicateSelf: (address) =>
+        parts.fatal(new Error(`another running node holds the keys of this one (seen at ${address}): stop one of them`)),
     },
   );
   return {
@@ -148,7 +153,7 @@ async function openWorld(parts: Process): Promise<World> {
     nodeStore,
     network,
     signer: seedSigner(keys),
-    verifier,
+    verifier: rememberingVerifier(verifier),
   };
 }
 

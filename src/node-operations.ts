@@ -3,27 +3,27 @@
  */
 
 import {
-  asDigest,
   artifactClaim,
   artifactOf,
+  asDigest,
   type BlockHeader,
-  decode,
   type Digest,
+  decode,
   digestToHex,
   formatDigest,
   type LogLeaf,
   MAX_SEALED_BYTES,
   type SealedTransaction,
-  sealedTransaction,
   type Sha256,
   sameBytes,
+  sealedTransaction,
   transactionId,
   validatorSetAt,
 } from '../chain/index.ts';
 import type { BlobStore } from '../registry/index.ts';
 import type { Engine } from './agreement/engine.ts';
-import type { ClaimPool } from './claims/claim-pool.ts';
 import type { GossipClaimCourier } from './claims/claim-courier.ts';
+import type { ClaimPool } from './claims/claim-pool.ts';
 import type { Marks } from './claims/marks.ts';
 import type { Mempool } from './claims/mempool.ts';
 import type { Publications } from './claims/publishing.ts';
@@ -36,8 +36,8 @@ import type {
   BlockSummary,
   LogEntry,
   LogQuery,
-  MarkResult,
   Mark,
+  MarkResult,
   NodeOperations,
   NodeStatus,
   PeerStatus,

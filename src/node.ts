@@ -3,9 +3,8 @@
  * nothing else puts the parts together. Docs: docs/ARCHITECTURE.md.
  */
 
-import { type Block, type Digest, type FileEntry, nodeIdOf, nodeOf, type NodeRecord, type Parameters, type Sha256 } from '../chain/index.ts';
-import { openChainStore } from '../chain/store/index.ts';
-import { BlobStore, type ClaimChecker, genericChecker, Library, serveTransfers, Staging } from '../registry/index.ts';
+import { type Digest, type NodeRecord, nodeIdOf, nodeOf, type Parameters, type Sha256 } from '../chain/index.ts';
+import { type BlobStore, type ClaimChecker, genericChecker, type Library, type Staging, serveTransfers } from '../registry/index.ts';
 import { serveTransactions } from './agreement/assembly.ts';
 import { GossipCourier } from './agreement/courier.ts';
 import { Engine } from './agreement/engine.ts';
@@ -19,13 +18,13 @@ import { EndorsementBook } from './claims/endorsement-book.ts';
 import { Marks } from './claims/marks.ts';
 import { DEFAULT_MEMPOOL_LIMITS, Mempool } from './claims/mempool.ts';
 import { Publications } from './claims/publishing.ts';
-import { Head } from './ledger/head.ts';
-import { Members } from './ledger/members.ts';
-import { StateLedger } from './ledger/state-ledger.ts';
+import type { Head } from './ledger/head.ts';
+import type { StateLedger } from './ledger/state-ledger.ts';
 import type { Metrics } from './metrics/metrics.ts';
 import { Operations } from './node-operations.ts';
 import type { NodeOperations } from './operations.ts';
 import type { Logger, World } from './ports.ts';
+import { openServing, type Serving, settleFiles, startHousekeeping } from './serving.ts';
 import { BlockSync } from './sync/block-sync.ts';
 
 export interface NodeOptions {
@@ -67,19 +66,8 @@ export interface CairnNode {
   readonly stop: () => Promise<void>;
 }
 
-/** Files that one node fetches for itself after a commit, at a time. */
-const BACKGROUND_FETCHES = 2;
+/** Transactions told again in one go while a height stands still. */
 const TRANSACTIONS_SENT_AGAIN = 8;
-
-/** What serves: the chain's answers and the bytes. */
-interface Serving {
-  readonly head: Head;
-  readonly members: Members;
-  readonly ledger: StateLedger;
-  readonly blobs: BlobStore;
-  readonly staging: Staging;
-  readonly library: Library;
-}
 
 /** What agrees: on an authority the claim pool and the engine, on a mirror neither. */
 interface Agreement {
@@ -109,7 +97,7 @@ export async function startNode(options: NodeOptions, deps: NodeDeps): Promise<C
     agreement.pool?.blockCommitted(block);
     deps.metrics.blockCommitted({ operations: effects.logLeaves.length, round: block.header.round });
     deps.log.info({ height: effects.height, operations: effects.logLeaves.length, round: block.header.round }, 'block committed');
-    settleFiles(block, { isAuthority, serving, ...deps });
+    void settleFiles(block, { isAuthority, serving, ...deps });
   });
   if (isAuthority) {
     const started = await startEngine({ options, nodeId }, deps, { ...serving, ...agreement });
@@ -118,12 +106,19 @@ export async function startNode(options: NodeOptions, deps: NodeDeps): Promise<C
   }
   serveTransfers(
     { chainId: options.chainId },
-    { ...serving, requests: world.network, judge: world.network, log: deps.log, isAuthority: (peer) => serving.members.byPeer(peer) !== null },
+    {
+      ...serving,
+      requests: world.network,
+      judge: world.network,
+      log: deps.log,
+      isAuthority: (peer) => serving.members.byPeer(peer) !== null,
+    },
   );
   const operations = new Operations(
     { version: options.version, name: options.name, nodeId, chainId: options.chainId, startedMs },
     { ...world, ...serving, ...agreement, sync, publications, engine: () => engine, sha256: deps.sha256 },
   );
+  const stopHousekeeping = startHousekeeping(options, { serving, timers: world.timers, log: deps.log });
   await world.network.start();
   sync.start();
   await publications.resume();
@@ -135,6 +130,7 @@ export async function startNode(options: NodeOptions, deps: NodeDeps): Promise<C
     engine,
     sync,
     stop: async () => {
+      stopHousekeeping();
       sync.stop();
       agreement.pool?.stop();
       await serving.library.stop();
@@ -143,25 +139,6 @@ export async function startNode(options: NodeOptions, deps: NodeDeps): Promise<C
       await serving.head.settled();
     },
   };
-}
-
-async function openServing(options: NodeOptions, deps: NodeDeps): Promise<Serving> {
-  const { world, sha256, log, metrics } = deps;
-  const { network } = world;
-  const store = await openChainStore({ kv: world.chainStore, sha256 }, { chainId: options.chainId, ...options.genesis });
-  const head = new Head({ store, sha256, verifier: world.verifier });
-  const members = new Members({ head, network });
-  const ledger = new StateLedger({ maxHeadAgeMs: options.maxHeadAgeMs }, { head, members, clock: world.clock, peerId: network.peerId });
-  const blobs = await BlobStore.open(
-    { allocatedBytes: options.budgetBytes, reverifyMs: options.reverifyMs },
-    { ...world, files: world.storage, log, onRotten: () => metrics.fileQuarantined() },
-  );
-  const staging = await Staging.open({ quotaBytes: options.stagingBytes, expiryMs: options.stagingMs }, { ...world, files: world.storage, log, blobs });
-  const library = new Library(
-    { transfer: { chainId: options.chainId } },
-    { ...world, files: world.storage, log, blobs, staging, ledger, requests: network, judge: network, directory: network },
-  );
-  return { head, members, ledger, blobs, staging, library };
 }
 
 function openAgreement(
@@ -176,10 +153,7 @@ function openAgreement(
   const claimCourier = new GossipClaimCourier({ ...world, ...serving, chainId, nodeId: node.nodeId, sha256, mempool, log });
   if (!node.isAuthority) return { mempool, claimCourier, marks, pool: null };
   const book = new EndorsementBook({ chainId, nodeId: node.nodeId, store: world.nodeStore, signer: world.signer, clock: world.clock });
-  const generic = genericChecker(
-    { transfer: { chainId } },
-    { ...world, ...serving, requests: world.network, judge: world.network, log },
-  );
+  const generic = genericChecker({ transfer: { chainId } }, { ...world, ...serving, requests: world.network, judge: world.network, log });
   const checkers = new Map<string, ClaimChecker>([['generic', generic]]);
   const pool = new ClaimPool({
     ...world,
@@ -236,25 +210,4 @@ async function startEngine(
     await signState.close();
   };
   return { engine, stop };
-}
-
-/** At the commit of a version its staged files enter the store; an authority fetches what it does not hold. */
-function settleFiles(block: Block, parts: { readonly isAuthority: boolean; readonly serving: Serving; readonly log: Logger }): void {
-  const { library, blobs } = parts.serving;
-  const files = block.transactions
-    .flatMap((transaction) => transaction.claims)
-    .flatMap((claim): readonly FileEntry[] => (claim.kind === 'AddArtifact' ? claim.files : []));
-  const queue = [...files];
-  const work = async (): Promise<void> => {
-    for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
-      try {
-        if (parts.isAuthority) await library.hold(file);
-        else await library.settle(file);
-        if (parts.isAuthority) await blobs.pin(file.digests.sha256);
-      } catch (error) {
-        parts.log.warn({ file: file.name, error: String(error) }, 'a committed file is not yet held here');
-      }
-    }
-  };
-  for (let worker = 0; worker < BACKGROUND_FETCHES; worker += 1) void work();
 }

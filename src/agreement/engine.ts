@@ -15,13 +15,15 @@ import {
   type Proposal,
   type Round,
   step,
+  type Timeout,
   type TimeoutParameters,
   type ValidatorSet,
-  type Vote,
   type ValueId,
+  type Vote,
 } from '../../consensus/index.ts';
 import { assertNever, invariant } from '../invariant.ts';
 import type { Head } from '../ledger/head.ts';
+import type { Metrics } from '../metrics/metrics.ts';
 import type { Clock, FileSystem, Logger, Timer, Timers } from '../ports.ts';
 import { certificateToRecord, nodeIdOfDigest, valueIdOfDigest } from './records.ts';
 import type { SignState, Slot } from './sign-state.ts';
@@ -65,6 +67,7 @@ export interface EngineDeps {
   readonly source: ValueSource;
   readonly timeouts: () => TimeoutParameters;
   readonly log: Logger;
+  readonly metrics: Metrics;
   /** The node can't go on: a disk or an invariant failed. */
   readonly fatal: (error: unknown) => void;
 }
@@ -234,7 +237,9 @@ export class Engine {
   async #perform(output: Output): Promise<void> {
     switch (output.kind) {
       case 'roundStarted':
-        if (output.round > 0) this.#deps.log.info({ height: output.height, round: output.round, proposer: output.proposer }, 'round started');
+        this.#deps.metrics.roundStarted();
+        if (output.round > 0)
+          this.#deps.log.info({ height: output.height, round: output.round, proposer: output.proposer }, 'round started');
         return;
       case 'getValue':
         return await this.#proposeNew(output.round);
@@ -243,9 +248,7 @@ export class Engine {
       case 'castVote':
         return await this.#vote(output);
       case 'scheduleTimeout':
-        this.#timers.push(
-          this.#deps.timers.set(output.durationMs, () => this.submit(output.timeout.height, { kind: 'timeout', timeout: output.timeout })),
-        );
+        this.#timers.push(this.#deps.timers.set(output.durationMs, () => this.#timeOut(output.timeout)));
         return;
       case 'decide':
         return await this.#decide(output);
@@ -255,6 +258,12 @@ export class Engine {
       default:
         assertNever(output);
     }
+  }
+
+  #timeOut(timeout: Timeout): void {
+    if (timeout.height === this.height && timeout.round === this.#machine.consensus.round)
+      this.#deps.metrics.consensusTimeout(timeout.kind);
+    this.submit(timeout.height, { kind: 'timeout', timeout });
   }
 
   async #proposeNew(round: Round): Promise<void> {
@@ -272,7 +281,12 @@ export class Engine {
     const block = this.#values.get(output.valueId);
     invariant(block !== null, 'a proposed value is at hand');
     const blockId = digestFromHex(output.valueId);
-    const payload = proposalPayload(this.#options.chainId, { height: output.height, round: output.round, blockId, validRound: output.validRound });
+    const payload = proposalPayload(this.#options.chainId, {
+      height: output.height,
+      round: output.round,
+      blockId,
+      validRound: output.validRound,
+    });
     const signature = await this.#sign({ height: output.height, round: output.round, step: 'proposal' }, payload);
     if (signature === null) return;
     const { height, round, valueId, validRound } = output;

@@ -18,7 +18,9 @@ export class DamagedLogError extends Error {
   readonly offset: number;
 
   constructor(path: string, offset: number) {
-    super(`${path} is damaged at byte ${offset}, before its end: restore the data directory from a backup, or remove the file as docs/operators.md describes`);
+    super(
+      `${path} is damaged at byte ${offset}, before its end: restore the data directory from a backup, or remove the file as docs/operators.md describes`,
+    );
     this.name = 'DamagedLogError';
     this.path = path;
     this.offset = offset;

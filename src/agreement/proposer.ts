@@ -14,10 +14,10 @@ import {
   MAX_EVIDENCE,
   type SealedTransaction,
   type Sha256,
-  transactionId,
-  validatorSetDigest,
-  validatorSetAt,
   sameBytes,
+  transactionId,
+  validatorSetAt,
+  validatorSetDigest,
 } from '../../chain/index.ts';
 import type { Evidence } from '../../consensus/index.ts';
 import type { Mempool } from '../claims/mempool.ts';
@@ -55,7 +55,9 @@ export class Proposer implements ValueSource {
   wanted(): boolean {
     const { head, mempool, clock } = this.#deps;
     mempool.dropExpired();
-    return mempool.size > 0 || this.#evidence.size > 0 || clock.nowMs() - head.view.timeMs >= head.parameters.heartbeatMs || this.#setChanges();
+    return (
+      mempool.size > 0 || this.#evidence.size > 0 || clock.nowMs() - head.view.timeMs >= head.parameters.heartbeatMs || this.#setChanges()
+    );
   }
 
   evidence(evidence: Evidence): void {
@@ -64,7 +66,10 @@ export class Proposer implements ValueSource {
     if (this.#evidence.has(key) || this.#evidence.size >= MAX_PENDING_EVIDENCE) return;
     this.#evidence.set(key, record);
     this.#deps.metrics.evidenceSeen(evidence.kind);
-    this.#deps.log.error({ nodeId: evidence.first.nodeId, height: evidence.first.height, round: evidence.first.round }, `evidence of a ${evidence.kind}`);
+    this.#deps.log.error(
+      { nodeId: evidence.first.nodeId, height: evidence.first.height, round: evidence.first.round },
+      `evidence of a ${evidence.kind}`,
+    );
   }
 
   /** What is on the chain, or too old for it, needs no second telling. */
@@ -86,7 +91,9 @@ export class Proposer implements ValueSource {
     for (;;) {
       const made = this.#execute({ round, timeMs, transactions, lastCommit, evidence });
       if (made.ok) {
-        return { block: { header: made.header, transactions, lastCommit, evidence }, blockId: made.blockId };
+        const block = { header: made.header, transactions, lastCommit, evidence };
+        head.adopt(block, made.effects);
+        return { block, blockId: made.blockId };
       }
       const { transactionIndex } = made.refusal;
       this.#deps.log.warn({ code: made.refusal.code, detail: made.refusal.detail }, 'left out of the proposal');

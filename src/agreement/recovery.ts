@@ -3,7 +3,7 @@
  * it knows of this height. Design §6 "Gossip is not enough". Decides nothing: everything goes through the courier's checks.
  */
 
-import { decode, encode, MAX_HELP_RESPONSE_BYTES, helpRequest, helpResponse } from '../../chain/index.ts';
+import { decode, encode, helpRequest, helpResponse, MAX_HELP_RESPONSE_BYTES } from '../../chain/index.ts';
 import { invariant } from '../invariant.ts';
 import type { Logger, Network, Random, Timer, Timers } from '../ports.ts';
 import type { GossipCourier } from './courier.ts';

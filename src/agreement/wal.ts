@@ -3,13 +3,35 @@
  * Synced before anything that follows from it leaves the node; a new file begins with each height, and the old one goes.
  */
 
-import { array, type Block, block, decode, digest, encode, type Infer, nullable, oneOf, signedProposal, signedVote, uint, union, bool } from '../../chain/index.ts';
-import { asHeight, asRound, type CommitCertificate, type Input, type PolkaCertificate, type RoundCertificate } from '../../consensus/index.ts';
+import {
+  array,
+  type Block,
+  block,
+  bool,
+  decode,
+  digest,
+  digestFromHex,
+  encode,
+  type Infer,
+  nullable,
+  oneOf,
+  signedProposal,
+  signedVote,
+  uint,
+  union,
+} from '../../chain/index.ts';
+import {
+  asHeight,
+  asRound,
+  type CommitCertificate,
+  type Input,
+  type PolkaCertificate,
+  type RoundCertificate,
+} from '../../consensus/index.ts';
 import { invariant } from '../invariant.ts';
 import type { FileSystem } from '../ports.ts';
 import { FrameLog } from './frame-log.ts';
 import { proposalFromRecord, proposalToRecord, valueIdOfDigest, voteFromRecord, voteToRecord } from './records.ts';
-import { digestFromHex } from '../../chain/index.ts';
 
 const MAX_ENTRY_BYTES = 8 * 1024 * 1024;
 const FOLDER = 'wal';

@@ -4,32 +4,32 @@
  */
 
 import {
-  MAX_CANDIDATE_MESSAGE_BYTES,
   type Candidate,
   candidateMessage,
   candidatePayload,
   checkTransactionShape,
-  decode,
   type Digest,
-  MAX_ENDORSEMENT_MESSAGE_BYTES,
+  decode,
   type Endorsement,
   encode,
   endorsementMessage,
   endorsementPayload,
-  nodeKeyAt,
+  MAX_CANDIDATE_MESSAGE_BYTES,
+  MAX_ENDORSEMENT_MESSAGE_BYTES,
   MAX_REFUSAL_MESSAGE_BYTES,
+  MAX_SEALED_MESSAGE_BYTES,
+  nodeKeyAt,
   refusalMessage,
   refusalPayload,
   type SealedTransaction,
-  MAX_SEALED_MESSAGE_BYTES,
-  sealedMessage,
   type Sha256,
+  sealedMessage,
   transactionId,
 } from '../../chain/index.ts';
 import { type TopicName, topicOf } from '../channels.ts';
 import type { Head } from '../ledger/head.ts';
-import type { Members } from "../ledger/members.ts";
-import type { Logger, MessageVerdict, Network, Signer, SignatureVerifier } from '../ports.ts';
+import type { Members } from '../ledger/members.ts';
+import type { Logger, MessageVerdict, Network, SignatureVerifier, Signer } from '../ports.ts';
 import type { ClaimCourier, ClaimPool } from './claim-pool.ts';
 import type { Mempool } from './mempool.ts';
 
@@ -134,7 +134,14 @@ export class GossipClaimCourier implements ClaimCourier {
     const { refusal } = message.value;
     const publicKey = nodeKeyAt(head.view, head.height + 1, refusal.nodeId);
     if (publicKey === null) return 'ignore';
-    if (!(await verifier.verify({ publicKey, message: refusalPayload(chainId, refusal.transactionId, refusal.reason), signature: refusal.signature }))) return 'reject';
+    if (
+      !(await verifier.verify({
+        publicKey,
+        message: refusalPayload(chainId, refusal.transactionId, refusal.reason),
+        signature: refusal.signature,
+      }))
+    )
+      return 'reject';
     pool.refusalReceived(refusal.transactionId, refusal.nodeId, refusal.reason);
     return 'accept';
   }

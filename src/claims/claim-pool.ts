@@ -4,13 +4,13 @@
  */
 
 import {
+  applyOperations,
   type Block,
   type Candidate,
-  candidatePayload,
-  applyOperations,
-  checkTransactionShape,
   type Claim,
   type Consent,
+  candidatePayload,
+  checkTransactionShape,
   type Digest,
   digestToHex,
   type Endorsement,
@@ -22,13 +22,13 @@ import {
   transactionId,
   validatorSetAt,
 } from '../../chain/index.ts';
-import { RegistryError } from '../../registry/index.ts';
+import { RegistryError, type Staging } from '../../registry/index.ts';
 import { invariant } from '../invariant.ts';
 import type { Head } from '../ledger/head.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { Clock, Logger, Signer, Timer, Timers } from '../ports.ts';
 import type { EndorsementBook } from './endorsement-book.ts';
-import { judge, type JudgeDeps, type Verdict } from './judge.ts';
+import { type JudgeDeps, judge, type Verdict } from './judge.ts';
 
 const TICK_MS = 1_000;
 /** Own candidates are sent again this often until committed. */
@@ -61,6 +61,7 @@ export interface ClaimPoolDeps extends JudgeDeps {
   readonly peerId: string;
   readonly head: Head;
   readonly book: EndorsementBook;
+  readonly staging: Pick<Staging, 'hold'>;
   readonly signer: Signer;
   readonly sha256: Sha256;
   readonly clock: Clock;
@@ -278,7 +279,7 @@ export class ClaimPool {
     }
     if (verdict.kind === 'unmarked') {
       pending.state = 'unmarked';
-      log.info({ transactionId: digestToHex(pending.id), keys: claims.map(keyOf) }, 'a candidate waits for the mark of this node\'s admin');
+      log.info({ transactionId: digestToHex(pending.id), keys: claims.map(keyOf) }, "a candidate waits for the mark of this node's admin");
       return;
     }
     if (verdict.kind === 'genuine') return await this.#endorse(pending);
@@ -295,7 +296,10 @@ export class ClaimPool {
       return await judge(this.#deps, pending.candidate.claims, { authorPeerId: pending.authorPeerId, signal: pending.abort.signal });
     } catch (error) {
       if (!(error instanceof RegistryError)) throw error;
-      this.#deps.log.warn({ transactionId: digestToHex(pending.id), code: error.code, error: error.message }, 'candidate not checked, to be tried again');
+      this.#deps.log.warn(
+        { transactionId: digestToHex(pending.id), code: error.code, error: error.message },
+        'candidate not checked, to be tried again',
+      );
       return null;
     }
   }
@@ -305,7 +309,10 @@ export class ClaimPool {
     const result = await book.endorse(pending.id, pending.candidate.claims, head.parameters.endorsementMs);
     if (result.kind === 'taken') {
       pending.state = 'refused';
-      log.warn({ transactionId: digestToHex(pending.id), key: result.key, untilMs: result.untilMs }, 'other content is endorsed for this key');
+      log.warn(
+        { transactionId: digestToHex(pending.id), key: result.key, untilMs: result.untilMs },
+        'other content is endorsed for this key',
+      );
       courier.sendRefusal(pending.id, `other content is endorsed for ${result.key}`);
       this.#refuse(pending, this.#deps.nodeId, 'other content is endorsed');
       return;
@@ -315,8 +322,17 @@ export class ClaimPool {
       log.info({ transactionId: digestToHex(pending.id), keys: pending.candidate.claims.map(keyOf) }, 'candidate endorsed');
     }
     pending.state = 'endorsed';
+    this.#holdFiles(pending, result.endorsement.expiresMs);
     courier.sendEndorsement(pending.id, result.endorsement);
     this.endorsementReceived(pending.id, result.endorsement);
+  }
+
+  /** What is endorsed is promised: its staged bytes stay until the endorsement has expired, and the commit had time to come. */
+  #holdFiles(pending: Pending, expiresMs: number): void {
+    for (const claim of pending.candidate.claims) {
+      if (claim.kind !== 'AddArtifact') continue;
+      for (const file of claim.files) this.#deps.staging.hold(file.digests.sha256, expiresMs + CHECK_TIMEOUT_MS);
+    }
   }
 
   /** The author still waits: the verdict stands, so say it again, renewed when it would soon expire. */

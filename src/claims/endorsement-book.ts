@@ -3,13 +3,27 @@
  * last endorsement of the first has expired by its own clock. Design §4.4. Safety rests on `replaces`, not on this book.
  */
 
-import { type Claim, decode, type Digest, digest, encode, endorsementPayload, type Endorsement, keyOf, record, sameBytes, uint } from '../../chain/index.ts';
+import {
+  type Claim,
+  type Digest,
+  decode,
+  digest,
+  type Endorsement,
+  encode,
+  endorsementPayload,
+  keyOf,
+  record,
+  sameBytes,
+  uint,
+} from '../../chain/index.ts';
 import type { Clock, KeyValueStore, Signer } from '../ports.ts';
 
 const PREFIX = 'endorsed|';
 const entrySchema = record({ transactionId: digest, expiresMs: uint() });
 
-export type EndorseResult = { readonly kind: 'endorsed'; readonly endorsement: Endorsement } | { readonly kind: 'taken'; readonly key: string; readonly untilMs: number };
+export type EndorseResult =
+  | { readonly kind: 'endorsed'; readonly endorsement: Endorsement }
+  | { readonly kind: 'taken'; readonly key: string; readonly untilMs: number };
 
 export interface EndorsementBookDeps {
   readonly chainId: Digest;

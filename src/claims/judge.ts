@@ -3,7 +3,7 @@
  * the bytes. Design §4. Knows nothing of other authorities' verdicts.
  */
 
-import { type AddArtifact, checkAgainstPolicy, type Claim, ruleFor } from '../../chain/index.ts';
+import { type AddArtifact, type Claim, checkAgainstPolicy, ruleFor } from '../../chain/index.ts';
 import type { CheckVerdict, ClaimChecker } from '../../registry/index.ts';
 import type { Head } from '../ledger/head.ts';
 import type { Marks } from './marks.ts';

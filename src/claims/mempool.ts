@@ -10,10 +10,11 @@ import {
   digestToHex,
   encode,
   endorsementSignatures,
-  sealedDigest,
+  keyOf,
   type SealedTransaction,
-  sealedTransaction,
   type Sha256,
+  sealedDigest,
+  sealedTransaction,
   transactionId,
 } from '../../chain/index.ts';
 import type { Head } from '../ledger/head.ts';
@@ -133,13 +134,15 @@ export class Mempool {
     this.#sizeBytes -= entry.sizeBytes;
   }
 
-  /** Drops what the block holds and what its state now refuses. */
+  /** Drops what the block holds, and what is about a key that it has changed. */
   blockCommitted(block: Block): void {
-    const { head, sha256, clock } = this.#deps;
-    for (const sealed of block.transactions) this.drop(transactionId(sha256, sealed.claims));
-    if (block.transactions.length === 0) return;
-    for (const entry of this.#entries.values()) {
-      if (checkSealed(head.view, entry.sealed, clock.nowMs(), sha256) !== null) this.drop(entry.id);
+    const { sha256 } = this.#deps;
+    const changed = new Set<string>();
+    for (const sealed of block.transactions) {
+      this.drop(transactionId(sha256, sealed.claims));
+      for (const claim of sealed.claims) changed.add(keyOf(claim));
     }
+    if (changed.size === 0) return;
+    for (const entry of this.#entries.values()) if (entry.sealed.claims.some((claim) => changed.has(keyOf(claim)))) this.drop(entry.id);
   }
 }

@@ -18,7 +18,7 @@ import {
   type Sha256,
   sameBytes,
 } from '../../chain/index.ts';
-import type { Publishing, PublishResult } from '../../registry/index.ts';
+import { addArtifactClaim, type Publishing, type PublishResult } from '../../registry/index.ts';
 import type { Head } from '../ledger/head.ts';
 import type { Mark, MarkResult } from '../operations.ts';
 import { parsePurl } from '../purl.ts';
@@ -51,9 +51,13 @@ export class Publications implements Publishing {
     if (record?.kind === 'tombstone') return { kind: 'removed', height: record.height };
     if (nodeId === null || pool === null) return { kind: 'refused', reason: 'this node is a mirror: publish at an authorized node' };
     const rule = ruleFor(head.parameters.policy, coordinates);
-    if (rule === null) return { kind: 'refused', reason: `the network's policy admits nothing in ${coordinates.ecosystem}/${coordinates.namespace}` };
+    if (rule === null)
+      return { kind: 'refused', reason: `the network's policy admits nothing in ${coordinates.ecosystem}/${coordinates.namespace}` };
     if (!rule.publishers.some((publisher) => sameBytes(publisher, nodeId))) {
-      return { kind: 'refused', reason: `the network's policy does not let this node publish in ${coordinates.ecosystem}/${coordinates.namespace}` };
+      return {
+        kind: 'refused',
+        reason: `the network's policy does not let this node publish in ${coordinates.ecosystem}/${coordinates.namespace}`,
+      };
     }
     return null;
   };
@@ -68,17 +72,8 @@ export class Publications implements Publishing {
     const refused = this.mayPublish(coordinates);
     if (refused !== null) return refused;
     const { head, nodeId, pool, sha256 } = this.#deps;
-    const rule = ruleFor(head.parameters.policy, coordinates);
-    if (nodeId === null || pool === null || rule === null) return { kind: 'refused', reason: 'this node may not publish there' };
-    const claim: Claim = {
-      kind: 'AddArtifact',
-      coordinates,
-      files,
-      source: { kind: 'publisher', nodeId },
-      dependencies: [],
-      verification: rule.verification,
-      replaces: null,
-    };
+    if (nodeId === null || pool === null) return { kind: 'refused', reason: 'this node is a mirror' };
+    const claim = addArtifactClaim(coordinates, files, { publisher: nodeId, replaces: null });
     const reason = refusalOf(head, [claim], sha256);
     if (reason !== null) return { kind: 'refused', reason };
     const transactionId = pool.submit([claim], []);
@@ -99,7 +94,10 @@ export class Publications implements Publishing {
     const known = pending?.claims.find((claim) => keyOf(claim) === key);
     const said = known?.kind === 'RemoveArtifact' ? known.reason : null;
     if (said !== null && reason !== null && said !== reason) {
-      return { kind: 'refused', reason: `the removal is proposed already with the reason ${JSON.stringify(said)}: mark it with that one, or without` };
+      return {
+        kind: 'refused',
+        reason: `the removal is proposed already with the reason ${JSON.stringify(said)}: mark it with that one, or without`,
+      };
     }
     if (said === null && reason === null) return { kind: 'refused', reason: 'no removal of it is proposed yet: give a reason' };
     const claim = this.#removal(parsed, said ?? reason ?? '');
@@ -111,7 +109,11 @@ export class Publications implements Publishing {
     const outcome = await pool.outcome(id, MARK_WAIT_MS);
     if (outcome.kind === 'committed') return outcome;
     const endorsements = pool.pendingFor(key)?.endorsements ?? 0;
-    return { kind: 'marked', key, waitingFor: `${endorsements} endorsement(s) so far; more than two thirds of the authorities must mark it` };
+    return {
+      kind: 'marked',
+      key,
+      waitingFor: `${endorsements} endorsement(s) so far; more than two thirds of the authorities must mark it`,
+    };
   }
 
   /** Authors again what the marks stand for, after a restart. */

@@ -8,6 +8,7 @@ import {
   type BlockEffects,
   type BlockHeader,
   blockIdOf,
+  block as blockSchema,
   blockSignatures,
   type ChainView,
   type CommitCertificateRecord,
@@ -15,9 +16,8 @@ import {
   checkBlock,
   checkCommitCertificate,
   commitCertificate,
-  block as blockSchema,
-  decode,
   type Digest,
+  decode,
   digestToHex,
   encode,
   MAX_BLOCK_BYTES,
@@ -39,11 +39,12 @@ export interface BlockRefusal {
   readonly detail: string;
 }
 
-export type CheckResult =
-  | { readonly ok: true; readonly effects: BlockEffects }
-  | { readonly ok: false; readonly refusal: BlockRefusal };
+export type CheckResult = { readonly ok: true; readonly effects: BlockEffects } | { readonly ok: false; readonly refusal: BlockRefusal };
 
-export type ExtendResult = { readonly kind: 'committed' } | { readonly kind: 'not-next' } | { readonly kind: 'refused'; readonly refusal: BlockRefusal };
+export type ExtendResult =
+  | { readonly kind: 'committed' }
+  | { readonly kind: 'not-next' }
+  | { readonly kind: 'refused'; readonly refusal: BlockRefusal };
 
 export interface CommittedBlock {
   readonly block: Block;
@@ -115,6 +116,11 @@ export class Head {
     return result;
   }
 
+  /** Takes over the effects of a block that this node has just made itself, so that they need not be worked out twice. */
+  adopt(block: Block, effects: BlockEffects): void {
+    this.#remember(digestToHex(this.#sha256(encode(blockSchema, block))), { ok: true, effects });
+  }
+
   /** Commits a decided block with its certificate. One at a time, in the order of the calls. */
   async extend(block: Block, certificate: CommitCertificateRecord): Promise<ExtendResult> {
     const turn = this.#tail.then(() => this.#extend(block, certificate));
@@ -159,7 +165,9 @@ export class Head {
 }
 
 /** Strict decoding of a block from a peer or the store. */
-export function decodeBlock(data: Uint8Array): { readonly ok: true; readonly value: Block } | { readonly ok: false; readonly reason: string } {
+export function decodeBlock(
+  data: Uint8Array,
+): { readonly ok: true; readonly value: Block } | { readonly ok: false; readonly reason: string } {
   return decode(blockSchema, data, { maxBytes: MAX_BLOCK_BYTES });
 }
 

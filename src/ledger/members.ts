@@ -2,7 +2,17 @@
  * Who the authorities are, seen from the network: node ids, network keys and peer ids of the sets in the state.
  */
 
-import { activeNodes, type ChainView, type Digest, digestFromHex, type NodeRecord, nodeOf, sameBytes, toConsensusSet, validatorSetAt } from '../../chain/index.ts';
+import {
+  activeNodes,
+  type ChainView,
+  type Digest,
+  digestFromHex,
+  type NodeRecord,
+  nodeOf,
+  sameBytes,
+  toConsensusSet,
+  validatorSetAt,
+} from '../../chain/index.ts';
 import { asHeight, asRound, proposerOf } from '../../consensus/index.ts';
 import type { Network } from '../ports.ts';
 import type { Head } from './head.ts';

@@ -7,8 +7,8 @@ import {
   type BlocksResponse,
   blocksRequest,
   blocksResponse,
-  decode,
   type Digest,
+  decode,
   encode,
   MAX_BLOCKS_RESPONSE_BYTES,
   MAX_REQUEST_BYTES,
@@ -77,7 +77,9 @@ export class BlockSync {
     const { network, head } = this.#deps;
     const { chainId } = this.#options;
     network.subscribe(topicOf(chainId, 'status'), (_from, data) => this.#onStatus(data));
-    network.handle(protocolOf(chainId, 'blocks'), { maxRequestBytes: MAX_REQUEST_BYTES, maxConcurrent: 16 }, (peer, body) => this.#serveBlocks(peer, body));
+    network.handle(protocolOf(chainId, 'blocks'), { maxRequestBytes: MAX_REQUEST_BYTES, maxConcurrent: 16 }, (peer, body) =>
+      this.#serveBlocks(peer, body),
+    );
     network.handle(protocolOf(chainId, 'status'), { maxRequestBytes: MAX_STATUS_MESSAGE_BYTES, maxConcurrent: 32 }, (peer, body) =>
       this.#exchangeStatus(peer, body),
     );
@@ -215,7 +217,10 @@ export class BlockSync {
   /** A connected peer not yet tried: by chance among those that claim to be ahead, else any. */
   #pick(tried: ReadonlySet<string>): string | null {
     const { network, head, random } = this.#deps;
-    const connected = network.peers().map((peer) => peer.peerId).filter((peer) => !tried.has(peer));
+    const connected = network
+      .peers()
+      .map((peer) => peer.peerId)
+      .filter((peer) => !tried.has(peer));
     const ahead = connected.filter((peer) => (this.#peers.get(peer)?.height ?? 0) > head.height);
     const choice = ahead.length > 0 ? ahead : connected;
     return choice[Math.floor(random.next() * choice.length)] ?? null;

@@ -1,0 +1,42 @@
+/**
+ * Remembers signatures that were found valid, so that an endorsement checked on its way into the mempool, or a vote, is not checked again
+ * inside a block or certificate. Keyed on the SHA-256 of key, signature and message together; only valid ones are kept, so that nobody
+ * can fill it with forgeries. Changes no verdict.
+ */
+
+import { createHash } from 'node:crypto';
+import type { SignatureVerifier, SignedItem } from '../ports.ts';
+
+/** Some 20 MB at the most. */
+const MAX_REMEMBERED = 100_000;
+
+export function rememberingVerifier(verifier: SignatureVerifier): SignatureVerifier {
+  const valid = new Set<string>();
+  const remember = (key: string): void => {
+    valid.add(key);
+    if (valid.size > MAX_REMEMBERED) for (const oldest of valid) return void valid.delete(oldest);
+  };
+  const verify = async (item: SignedItem): Promise<boolean> => {
+    const key = keyOf(item);
+    if (valid.has(key)) return true;
+    const verdict = await verifier.verify(item);
+    if (verdict) remember(key);
+    return verdict;
+  };
+  const verifyMany = async (items: readonly SignedItem[]): Promise<readonly boolean[]> => {
+    const open = items.map((item) => ({ item, key: keyOf(item) })).map((one) => ({ ...one, known: valid.has(one.key) }));
+    const verdicts = (await verifier.verifyMany(open.filter(({ known }) => !known).map(({ item }) => item))).values();
+    return open.map(({ key, known }) => {
+      if (known) return true;
+      const verdict = verdicts.next().value === true;
+      if (verdict) remember(key);
+      return verdict;
+    });
+  };
+  return { verify, verifyMany };
+}
+
+/** The two first parts have fixed lengths wherever a signature can be valid, so no two items share a key. */
+function keyOf(item: SignedItem): string {
+  return createHash('sha256').update(item.publicKey).update(item.signature).update(item.message).digest('base64');
+}
