@@ -132,7 +132,7 @@ function checkLastCommit(view: ChainView, block: Block): BlockRefusal | null {
   return checkCertificateForm(view, block.lastCommit, { height: view.height, blockId: view.blockId, headerRound: view.round });
 }
 
-/** Design: no work, no block. */
+/** SPEC §5.2: no work, no block. */
 function checkEmpty(view: ChainView, block: Block, sha256: Sha256): BlockRefusal | null {
   const { header, transactions, evidence } = block;
   if (transactions.length > 0 || evidence.length > 0 || header.round >= 1) return null;

@@ -1,4 +1,4 @@
-/** Sensible parameters for a new network, and the admission policy of a localnet. Follows docs/SPEC.md §6; changes nothing by itself. */
+/** Sensible parameters for a new network, and the admission policy of a localnet. Follows docs/SPEC.md §10; changes nothing by itself. */
 
 import type { Digest, Parameters, PolicyRule } from '../chain/index.ts';
 

@@ -1,6 +1,6 @@
 /**
  * The genesis document: what all nodes of a network agree on before its first block. Its file, `genesis.cbor`, is the one authority: the
- * canonical encoding, whose SHA-256 is the chain id; other views are made from it. Follows docs/SPEC.md §6. Strict: nothing is filled in.
+ * canonical encoding, whose SHA-256 is the chain id; other views are made from it. Follows docs/SPEC.md §10. Strict: nothing is filled in.
  */
 
 import { createHash } from 'node:crypto';

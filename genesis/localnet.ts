@@ -1,6 +1,6 @@
 /**
  * Writes the folders of a whole network on one machine: authorities and mirrors, each with its keys, tokens, configuration and the common
- * genesis document. Follows docs/SPEC.md §6. Never touches a folder that is there already.
+ * genesis document. Follows docs/SPEC.md §10. Never touches a folder that is there already.
  */
 
 import { randomBytes } from 'node:crypto';

@@ -1,6 +1,6 @@
 /**
  * The content-addressed store of committed files, and the places that uncommitted and rotten ones have beside it.
- * Follows docs/design, "Staging" and "The way of a request": nothing enters unless digest, size and pieces root are those expected, and
+ * Follows docs/SPEC.md §11.5: nothing enters unless digest, size and pieces root are those expected, and
  * nothing is read unverified. A failing disk is a typed error here and never ends the node.
  *
  *     blobs/sha256/ab/<hex>           the bytes of a committed file

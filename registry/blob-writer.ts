@@ -1,6 +1,6 @@
 /**
  * Writes one file: to a temporary name, hashed while it is written, synced, and moved into place only when it is what was expected.
- * Follows docs/design, "No unverified byte is stored". Knows no layout: where the file goes is its owner's plan. Never reads what it wrote.
+ * Follows docs/SPEC.md §11.5. Knows no layout: where the file goes is its owner's plan. Never reads what it wrote.
  */
 
 import { createHash, type Hash } from 'node:crypto';

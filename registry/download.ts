@@ -1,6 +1,6 @@
 /**
  * One file on its way into the store, and whoever reads it meanwhile: readers follow right behind the verified bytes, and get the last
- * block only when the flat digest fits and the file is committed. Follows docs/design §4, "piecesRoot".
+ * block only when the flat digest fits and the file is committed. Follows docs/SPEC.md, "File transfer".
  */
 
 import { formatDigest } from '../chain/index.ts';

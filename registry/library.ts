@@ -1,6 +1,6 @@
 /**
- * Where a committed file comes from: this node's own store, else the other nodes. Follows docs/design, "The way of a request": endorsers
- * first, then whoever the DHT names; one fetch however many clients wait; a rotten own file is fetched anew in the middle of an answer.
+ * Where a committed file comes from: this node's own store, else the other nodes. Follows docs/ARCHITECTURE.md, "The life of an artifact":
+ * endorsers first, then whoever the DHT names; one fetch however many clients wait; a rotten own file is fetched anew in the middle of an answer.
  * Asks neither the chain whether a file may be served nor any upstream: the first is the adapter's question, the second the authorities'.
  */
 

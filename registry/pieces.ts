@@ -1,6 +1,6 @@
 /**
  * Piece proofs: the Merkle tree of BEP 52 (SHA-256 over 16 KiB blocks), its root, its leaf layer and proofs of runs of blocks.
- * Follows BEP 52, "pieces root", and docs/design: the last block is not padded, missing leaves are 32 zero bytes, a file of size 0 has no
+ * Follows BEP 52, "pieces root", and docs/SPEC.md §3.1: the last block is not padded, missing leaves are 32 zero bytes, a file of size 0 has no
  * root, and the depth comes from the size on the chain. Never reads a file or a message.
  */
 

@@ -1,6 +1,6 @@
 /**
  * Uncommitted bytes: what a publisher put here, or what an authority fetched to check a claim. Quota and expiry; the commit renames them
- * into the store. Follows docs/design, "Staging". Never served over HTTP; layout in blob-store.ts.
+ * into the store. Follows docs/SPEC.md §11.6. Never served over HTTP; layout in blob-store.ts.
  */
 
 import { type Digest, digestFromHex, digestToHex, formatDigest } from '../chain/index.ts';

@@ -1,6 +1,6 @@
 /**
  * Answers peers that ask for runs of files: committed files to everyone while they are servable, staged ones to authorities alone.
- * Follows docs/design, "Staging" and "Servable". Every run is read verified; a peer's bytes never do more here than select a file.
+ * Follows docs/SPEC.md, "File transfer", and §4.3. Every run is read verified; a peer's bytes never do more here than select a file.
  */
 
 import { type Digest, formatDigest } from '../chain/index.ts';

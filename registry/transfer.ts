@@ -1,6 +1,6 @@
 /**
  * Fetches one file from several peers at once: a few runs in flight, each verified before it is written, the next peer when one is slow,
- * gone or lying. Follows docs/design, "The way of a request". Whoever sent a bad piece is named; if every piece fits and the flat digest
+ * gone or lying. Follows docs/SPEC.md, "File transfer". Whoever sent a bad piece is named; if every piece fits and the flat digest
  * doesn't, nobody is, because then the record itself is wrong.
  */
 

@@ -1,6 +1,6 @@
 /**
  * Reads of stored files, verified run by run: the leaf layer against piecesRoot, the bytes against the leaf layer.
- * Follows docs/design, "The way of a request": a run is hashed at its first use in a process, whenever the file's stat changes, and again
+ * Follows docs/SPEC.md §11.5: a run is hashed at its first use in a process, whenever the file's stat changes, and again
  * after `reverifyMs`. Never gives out a byte of a run that did not fit; what to do with a rotten file is its owner's business.
  */
 

@@ -1,5 +1,5 @@
 /**
- * Names of the gossip topics and direct protocols. Each holds the first 16 hex digits of the chain id, so that networks never mix. SPEC §8.
+ * Names of the gossip topics and direct protocols. Each holds the first 16 hex digits of the chain id, so that networks never mix. SPEC §9.1.
  */
 
 import { type Digest, digestToHex } from '../chain/index.ts';

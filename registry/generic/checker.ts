@@ -1,6 +1,6 @@
 /**
  * An authority's own check of a generic claim: it fetches every file from the author, hashes the bytes itself, and holds them in its own
- * staging before it says yes. Follows docs/design §4. Policy (who may publish what, how big) is the state's question, not asked here.
+ * staging before it says yes. Follows docs/SPEC.md §3.5. Policy (who may publish what, how big) is the state's question, not asked here.
  */
 
 import { createHash } from 'node:crypto';

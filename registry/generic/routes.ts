@@ -1,5 +1,5 @@
 /**
- * The generic ecosystem over HTTP: files of a version, its listing, and publishing. Follows docs/SPEC.md, "Generic", and design §7: not on
+ * The generic ecosystem over HTTP: files of a version, its listing, and publishing. Follows docs/SPEC.md, "Generic": not on
  * the chain is 404, removed is 403 with the reason, on the chain and not to be had just now is 503. Serves nothing that the ledger doesn't
  * call live, and reads names from the raw target alone.
  */

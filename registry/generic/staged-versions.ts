@@ -1,6 +1,6 @@
 /**
  * Which staged files wait to become which version: the notes behind `PUT …?stage` and `POST`. One small durable file a note, so that a
- * restart forgets none. Follows docs/design, "Staging"; layout in blob-store.ts. Holds no bytes of any package.
+ * restart forgets none. Follows docs/SPEC.md §11.6; layout in blob-store.ts. Holds no bytes of any package.
  */
 
 import { createHash } from 'node:crypto';

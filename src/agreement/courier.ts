@@ -1,6 +1,6 @@
 /**
  * Carries votes, proposals and certificates between this node's engine and the others: by gossip, checked before they are relayed, and
- * by direct help for the stuck. Design §6 "Gossip is not enough". Bad form or signature → reject; old, early, unknown → ignore.
+ * by direct help for the stuck. SPEC §9.2, §9.4. Bad form or signature → reject; old, early, unknown → ignore.
  */
 
 import {
@@ -308,7 +308,7 @@ export class GossipCourier implements Courier {
   }
 }
 
-/** Design §5: a fresh value bears the round of its proposal, one proposed again at most its validRound. */
+/** SPEC §5.5: a fresh value bears the round of its proposal, one proposed again at most its validRound. */
 function roundFits(block: Block, proposal: Proposal): boolean {
   return proposal.validRound === null ? block.header.round === proposal.round : block.header.round <= proposal.validRound;
 }

@@ -1,6 +1,6 @@
 /**
  * Drives the pure consensus machine in the world: feeds it verified inputs one at a time, writes each to the WAL, and carries out its
- * outputs in their order: persist, then sign, then send. Design §6. Knows no message format; `Courier` carries what leaves the node.
+ * outputs in their order: persist, then sign, then send. SPEC §11.2, §11.3. Knows no message format; `Courier` carries what leaves the node.
  */
 
 import { type Block, type Digest, digestFromHex, proposalPayload, toConsensusSet, validatorSetAt, votePayload } from '../../chain/index.ts';

@@ -1,5 +1,5 @@
 /**
- * An append-only file of checksummed frames, for the write-ahead log and the sign state. SPEC §5.
+ * An append-only file of checksummed frames, for the write-ahead log and the sign state. SPEC §11.1.
  * A frame is [length u32 BE][CRC-32 of the body u32 BE][body]. A torn tail (the last write of a crash) is cut and work goes on;
  * damage before the tail is an error, for a log that lost its middle is no log.
  */
@@ -19,7 +19,7 @@ export class DamagedLogError extends Error {
 
   constructor(path: string, offset: number) {
     super(
-      `${path} is damaged at byte ${offset}, before its end: restore the data directory from a backup, or remove the file as docs/operators.md describes`,
+      `${path} is damaged at byte ${offset}, before its end: see "Damaged files" in docs/operations.md before you touch it`,
     );
     this.name = 'DamagedLogError';
     this.path = path;

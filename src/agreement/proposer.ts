@@ -1,6 +1,6 @@
 /**
  * Makes the value that this node proposes: the mempool's transactions on top of the head, the head's certificate, pending evidence.
- * Design §5 "No work, no block". A transaction that the state refuses is dropped, never proposed.
+ * SPEC §5.2, "no work, no block". A transaction that the state refuses is dropped, never proposed.
  */
 
 import {

@@ -1,6 +1,6 @@
 /**
  * Keeps an undecided height alive over a network that loses messages: sends own words again, and when nothing moves asks a peer for what
- * it knows of this height. Design §6 "Gossip is not enough". Decides nothing: everything goes through the courier's checks.
+ * it knows of this height. SPEC §9.4. Decides nothing: everything goes through the courier's checks.
  */
 
 import { decode, encode, helpRequest, helpResponse, MAX_HELP_RESPONSE_BYTES } from '../../chain/index.ts';

@@ -1,5 +1,5 @@
 /**
- * What this node has signed in consensus, so that it never signs two different things in one slot. Design: `(height, round, step, bytes,
+ * What this node has signed in consensus, so that it never signs two different things in one slot. SPEC §11.2: `(height, round, step, bytes,
  * signature)` is on the disk before the signature leaves. May never go back; same slot and bytes → the same signature; anything else → silence.
  */
 

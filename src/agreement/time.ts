@@ -1,5 +1,5 @@
 /**
- * Proposer-based time: a fresh proposal is timely when its time could be the proposer's clock a moment ago. Design §5. Decided by each
+ * Proposer-based time: a fresh proposal is timely when its time could be the proposer's clock a moment ago. SPEC §5.5. Decided by each
  * node for itself and never for a value proposed again.
  */
 

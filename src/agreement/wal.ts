@@ -1,5 +1,5 @@
 /**
- * The write-ahead log of one height: every input of the state machine in order, and every value it may come to vote for. SPEC §5.
+ * The write-ahead log of one height: every input of the state machine in order, and every value it may come to vote for. SPEC §11.3.
  * Synced before anything that follows from it leaves the node; a new file begins with each height, and the old one goes.
  */
 

@@ -1,5 +1,5 @@
 /**
- * Carries candidates, endorsements, refusals and sealed transactions by gossip, each checked before it is relayed. SPEC §3, §8.
+ * Carries candidates, endorsements, refusals and sealed transactions by gossip, each checked before it is relayed. SPEC §3, §9.2.
  * Bad form or signature → reject; unknown author, known or outdated content → ignore; else accept.
  */
 

@@ -1,5 +1,5 @@
 /**
- * From candidate to sealed transaction: own check → endorse → gather → seal. Design §4. Every authority checks by its own means before it
+ * From candidate to sealed transaction: own check → endorse → gather → seal. SPEC §3.5. Every authority checks by its own means before it
  * endorses; the author seals once > 2/3 of the power has endorsed, another authority does if the author falls silent.
  */
 

@@ -1,6 +1,6 @@
 /**
  * What this authority has endorsed and until when, written down before it signs: no second content for one (key, replaces) before the
- * last endorsement of the first has expired by its own clock. Design §4.4. Safety rests on `replaces`, not on this book.
+ * last endorsement of the first has expired by its own clock. SPEC §3.5. Safety rests on `replaces`, not on this book.
  */
 
 import {

@@ -1,6 +1,6 @@
 /**
  * This authority's own verdict on a claim: policy first, then the admin's mark where a human hand is needed, then the ecosystem's check of
- * the bytes. Design §4. Knows nothing of other authorities' verdicts.
+ * the bytes. SPEC §3.5. Knows nothing of other authorities' verdicts.
  */
 
 import { type AddArtifact, type Claim, checkAgainstPolicy, ruleFor } from '../../chain/index.ts';

@@ -1,5 +1,5 @@
 /**
- * The endorsement flow as publishers and operators use it: from staged files or an admin's mark to an outcome on the chain. Design §4.
+ * The endorsement flow as publishers and operators use it: from staged files or an admin's mark to an outcome on the chain. SPEC §3.5.
  * Decides nothing about genuineness: it authors the candidate, and this node's own judge looks at it like everybody else's.
  */
 

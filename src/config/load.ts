@@ -1,5 +1,5 @@
 /**
- * Reads a node's configuration: defaults < cairn.toml < `CAIRN_*` environment < flags. Follows design §8; what isn't known is an error that
+ * Reads a node's configuration: defaults < cairn.toml < `CAIRN_*` environment < flags. Follows docs/cli.md; what isn't known is an error that
  * names the nearest known key. Never writes.
  */
 

@@ -1,6 +1,6 @@
 /**
  * What serving needs of the chain, answered from the committed state: is this version live, may this file be served, who promised to hold it.
- * Design §4 "Servable", §7. Synchronous and never ahead of the disk.
+ * SPEC §4.3, §12.2. Synchronous and never ahead of the disk.
  */
 
 import { artifactClaim, artifactOf, type Coordinates, type Digest, type FileEntry, isBanned } from '../../chain/index.ts';

@@ -1,6 +1,6 @@
 /**
  * A whole network on one machine: some authorities and mirrors as processes of their own, made with `cairn genesis localnet`. Knows its
- * folder, its nodes and how to start, watch and stop them. Follows design §8 for ports. Never prints: its users do.
+ * folder, its nodes and how to start, watch and stop them. Ports as in docs/operations.md. Never prints: its users do.
  */
 
 import { execFile } from 'node:child_process';
