@@ -18,9 +18,7 @@ export class DamagedLogError extends Error {
   readonly offset: number;
 
   constructor(path: string, offset: number) {
-    super(
-      `${path} is damaged at byte ${offset}, before its end: see "Damaged files" in docs/operations.md before you touch it`,
-    );
+    super(`${path} is damaged at byte ${offset}, before its end: see "Damaged files" in docs/operations.md before you touch it`);
     this.name = 'DamagedLogError';
     this.path = path;
     this.offset = offset;
