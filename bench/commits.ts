@@ -14,8 +14,8 @@ const SAMPLES = 200;
 const LATENCY_BOUND_MS = 40_000;
 const IDLE_MS = 5000;
 const LOAD_MS = 15_000;
-const LOAD_CLAIMS = 50;
-const LOAD_IN_FLIGHT = 16;
+const LOAD_CLAIMS = 200;
+const LOAD_IN_FLIGHT = 8;
 const ANSWER_MS = 60_000;
 const READY_MS = 60_000;
 
