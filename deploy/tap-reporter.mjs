@@ -71,7 +71,7 @@ function onPoint(depth, failed, name, directive, reason) {
 
 /** A block without tests in it is itself a test; one with tests counts for itself only when it failed beside them. */
 function closeBlock(here, block, failed, depth, name) {
-  const own = block.tests === 0 && block.points > block.skipped;
+  const own = block.tests === 0 && (block.points === 0 || block.points > block.skipped);
   if (own) counts[failed ? 'failed' : 'passed'] += 1;
   else if (failed && (block.failed > 0 || !block.failedTests)) counts.failed += 1;
   if (failed && block.failed === 0 && !block.failedTests) reportFailure(depth, name);

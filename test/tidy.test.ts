@@ -178,7 +178,11 @@ interface LintReport {
 
 /** Functions above the wish, measured by oxlint; a suite that only holds tests is measured by its tests. */
 function longFunctions(folder: string): readonly { readonly where: string; readonly lines: number }[] {
+  // tap puts its loader into every child's NODE_OPTIONS, and oxlint's launcher does not bear it.
   const args = [
+    '-u',
+    'NODE_OPTIONS',
+    process.execPath,
     path.join(ROOT, 'node_modules/oxlint/bin/oxlint'),
     '--config',
     path.join(folder, 'oxlint.json'),
@@ -188,7 +192,7 @@ function longFunctions(folder: string): readonly { readonly where: string; reado
   ];
   let output: string;
   try {
-    output = execFileSync(process.execPath, args, { cwd: ROOT, encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 });
+    output = execFileSync('env', args, { cwd: ROOT, encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 });
   } catch (error) {
     if (!(error instanceof Error && 'stdout' in error)) throw error;
     output = String(error.stdout);

@@ -163,5 +163,5 @@ async function removed(t: Test, fixture: Fixture): Promise<void> {
     t.equal((await fixture.get(node, TARGET, ['-r', '0-10'])).status, 403);
     t.equal((await fixture.get(node, TARGET, ['-I'])).status, 403);
   }
-  t.equal((await fixture.publish(fixture.node('node1'), TARGET, BYTES)).status, 403, 'nor can it come back as if nothing had been');
+  t.equal((await fixture.publish(fixture.node('node1'), TARGET, BYTES)).status, 409, 'nor can it be published again');
 }

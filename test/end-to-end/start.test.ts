@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import t, { type Test } from 'tap';
-import { busyPorts } from '../../src/localnet/index.ts';
+import { busyPorts, nodeEnvironment } from '../../src/localnet/index.ts';
 import { reservePorts, temporaryFolder, waitFor } from './localnet-fixture.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '..', '..', '..');
@@ -19,7 +19,12 @@ interface Started {
 }
 
 function npmStart(t: Test, args: readonly string[]): Started {
-  const child = spawn(process.execPath, [path.join(ROOT, 'deploy', 'bootstrap.mjs'), 'start', ...args], { cwd: ROOT });
+  // Without tap's own loader in it, which the compiler's launcher does not bear.
+  const command = ['-u', 'NODE_OPTIONS', process.execPath, path.join(ROOT, 'deploy', 'bootstrap.mjs'), 'start', ...args];
+  const child = spawn('env', command, {
+    cwd: ROOT,
+    env: nodeEnvironment(process.env),
+  });
   let output = '';
   child.stdout.on('data', (bytes: Buffer) => (output += bytes.toString('utf8')));
   child.stderr.on('data', (bytes: Buffer) => (output += bytes.toString('utf8')));

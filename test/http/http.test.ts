@@ -146,7 +146,7 @@ t.test('a refusal is 409, an unmarked target 404, a silent peer 502, and a bug s
       throw new Error('timed out');
     },
     marks: async () => {
-      throw new Error('secret path /root/x');
+      throw new Error('secret path /srv/x');
     },
   });
   const post = (url: string, payload: object) => app.inject({ method: 'POST', url, headers: auth, payload });
