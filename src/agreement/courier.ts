@@ -239,6 +239,7 @@ export class GossipCourier implements Courier {
     }
     if (engine.height !== proposal.height) return;
     const result = await head.check(block);
+    if (result === 'unknown') return;
     if (!result.ok) log.warn({ height: proposal.height, round: proposal.round, from, ...result.refusal }, 'proposal refused');
     const timely = proposal.validRound !== null || isTimely(head.parameters, block.header, proposal.round, receivedMs);
     if (!timely) {

@@ -32,6 +32,7 @@ import { Wal } from './wal.ts';
 
 /** Inputs waiting for the machine; a flood beyond it is dropped, gossip brings back what matters. */
 const MAX_EVENTS = 10_000;
+const DECIDE_AGAIN_MS = 1_000;
 
 /** Carries what this node says to the others. */
 export interface Courier {
@@ -75,6 +76,8 @@ export interface EngineDeps {
 type Event =
   | { readonly kind: 'input'; readonly height: number; readonly input: Input }
   | { readonly kind: 'value'; readonly height: number; readonly block: Block; readonly id: ValueId }
+  /** A decision whose block could not be checked at the first try. */
+  | { readonly kind: 'decided'; readonly output: Extract<Output, { kind: 'decide' }> }
   | { readonly kind: 'advance' };
 
 export class Engine {
@@ -206,11 +209,12 @@ export class Engine {
       const event = this.#events.shift();
       if (event === undefined || this.#stopped) return;
       if (event.kind === 'advance') await this.#advance();
+      else if (event.kind === 'decided') await this.#decideAgain(event.output);
       else if (event.height === this.height) await this.#take(event);
     }
   }
 
-  async #take(event: Exclude<Event, { kind: 'advance' }>): Promise<void> {
+  async #take(event: Exclude<Event, { kind: 'advance' | 'decided' }>): Promise<void> {
     if (event.kind === 'value') {
       if (!this.#values.has(event.id)) {
         this.#putValue(event.id, event.block);
@@ -310,7 +314,12 @@ export class Engine {
     const block = this.#values.get(certificate.valueId);
     invariant(block !== null, 'a decided value is at hand');
     const result = await this.#deps.head.extend(block, certificateToRecord(certificate));
+    if (result.kind === 'unknown') this.#deps.timers.set(DECIDE_AGAIN_MS, () => this.#push({ kind: 'decided', output }));
     if (result.kind === 'refused') invariant(false, `a decided block is refused: ${result.refusal.code}: ${result.refusal.detail}`);
+  }
+
+  async #decideAgain(output: Extract<Output, { kind: 'decide' }>): Promise<void> {
+    if (output.certificate.height === this.height && this.#deps.head.height < this.height) await this.#decide(output);
   }
 
   /** The head has grown, by this machine's decision or by block sync: begin the height after it. */

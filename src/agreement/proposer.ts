@@ -55,9 +55,7 @@ export class Proposer implements ValueSource {
   wanted(): boolean {
     const { head, mempool, clock } = this.#deps;
     mempool.dropExpired();
-    return (
-      mempool.size > 0 || this.#evidence.size > 0 || clock.nowMs() - head.view.timeMs >= head.parameters.heartbeatMs || this.#setChanges()
-    );
+    return mempool.size > 0 || this.#evidence.size > 0 || this.#emptyIsDue(clock.nowMs());
   }
 
   evidence(evidence: Evidence): void {
@@ -91,6 +89,7 @@ export class Proposer implements ValueSource {
     for (;;) {
       const made = this.#execute({ round, timeMs, transactions, lastCommit, evidence });
       if (made.ok) {
+        if (round === 0 && transactions.length === 0 && evidence.length === 0 && !this.#emptyIsDue(timeMs)) return null;
         const block = { header: made.header, transactions, lastCommit, evidence };
         head.adopt(block, made.effects);
         return { block, blockId: made.blockId };
@@ -121,6 +120,12 @@ export class Proposer implements ValueSource {
     invariant(refused !== undefined, 'a refusal points at one of the transactions');
     this.#deps.mempool.drop(transactionId(this.#deps.sha256, refused.claims));
     return transactions.filter((_, at) => at !== index);
+  }
+
+  /** A block without transactions is due: the heartbeat, or a set that changes. */
+  #emptyIsDue(timeMs: number): boolean {
+    const { head } = this.#deps;
+    return timeMs - head.view.timeMs >= head.parameters.heartbeatMs || this.#setChanges();
   }
 
   #setChanges(): boolean {

@@ -28,7 +28,7 @@ import {
 } from '../../chain/index.ts';
 import type { ChainStore } from '../../chain/store/index.ts';
 import { invariant } from '../invariant.ts';
-import type { SignatureVerifier } from '../ports.ts';
+import type { SignatureVerifier, SignedItem } from '../ports.ts';
 
 /** Checked values of the height in work; liars can't make it more than two a round. */
 const MAX_CHECKED = 32;
@@ -41,9 +41,13 @@ export interface BlockRefusal {
 
 export type CheckResult = { readonly ok: true; readonly effects: BlockEffects } | { readonly ok: false; readonly refusal: BlockRefusal };
 
+/** `unknown`: the signatures could not be checked just now; nothing is said about the block. */
+type Checked = CheckResult | 'unknown';
+
 export type ExtendResult =
   | { readonly kind: 'committed' }
   | { readonly kind: 'not-next' }
+  | { readonly kind: 'unknown' }
   | { readonly kind: 'refused'; readonly refusal: BlockRefusal };
 
 export interface CommittedBlock {
@@ -104,13 +108,17 @@ export class Head {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Checks a block that would follow the head: signatures by the one rule, all else by `chain`. Computed once for each value. */
-  async check(block: Block): Promise<CheckResult> {
+  /**
+   * Checks a block that would follow the head: signatures by the one rule, all else by `chain`. Computed once for each value. `unknown`
+   * when the verifier is overloaded: ask again.
+   */
+  async check(block: Block): Promise<Checked> {
     const key = digestToHex(this.#sha256(encode(blockSchema, block)));
     const known = this.#checked.get(key);
     if (known !== undefined) return known;
     const view = this.view;
-    const verdicts = await this.#verifier.verifyMany(blockSignatures(view, block, this.#sha256));
+    const verdicts = await this.#verify(blockSignatures(view, block, this.#sha256));
+    if (verdicts === null) return 'unknown';
     const result = checkBlock(view, block, verdicts, this.#sha256);
     if (view.height === this.height) this.#remember(key, result);
     return result;
@@ -137,8 +145,10 @@ export class Head {
     const view = this.view;
     if (block.header.height !== view.height + 1) return { kind: 'not-next' };
     const refusal = await this.#checkCertificate(view, block, certificate);
+    if (refusal === 'unknown') return { kind: 'unknown' };
     if (refusal !== null) return { kind: 'refused', refusal };
     const checked = await this.check(block);
+    if (checked === 'unknown') return { kind: 'unknown' };
     if (!checked.ok) return { kind: 'refused', refusal: checked.refusal };
     const blockBytes = encode(blockSchema, block);
     const certificateBytes = encode(commitCertificate, certificate);
@@ -149,10 +159,20 @@ export class Head {
     return { kind: 'committed' };
   }
 
-  async #checkCertificate(view: ChainView, block: Block, certificate: CommitCertificateRecord): Promise<BlockRefusal | null> {
+  async #checkCertificate(view: ChainView, block: Block, certificate: CommitCertificateRecord): Promise<BlockRefusal | 'unknown' | null> {
     const blockId = blockIdOf(this.#sha256, block.header);
-    const verdicts = await this.#verifier.verifyMany(certificateSignatures(view, certificate));
+    const verdicts = await this.#verify(certificateSignatures(view, certificate));
+    if (verdicts === null) return 'unknown';
     return checkCommitCertificate(view, certificate, { height: block.header.height, blockId, headerRound: block.header.round }, verdicts);
+  }
+
+  async #verify(items: readonly SignedItem[]): Promise<readonly boolean[] | null> {
+    try {
+      return await this.#verifier.verifyMany(items);
+    } catch {
+      // The verifier gives no verdict when forgeries overload it: nobody is to blame for what was not looked at.
+      return null;
+    }
   }
 
   #remember(key: string, result: CheckResult): void {

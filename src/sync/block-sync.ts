@@ -212,6 +212,13 @@ export class BlockSync {
     }
     if (head.height > from) log.info({ from, to: head.height, target }, 'caught up');
     if (head.height < this.#hint.height) this.#hint = { height: 0, seenMs: 0 };
+    for (const peer of tried) this.#disbelieve(peer);
+  }
+
+  /** A peer that claimed more than it gave: its claim is forgotten until it says it again. */
+  #disbelieve(peer: string): void {
+    const { height } = this.#deps.head;
+    if ((this.#peers.get(peer)?.height ?? 0) > height) this.#peers.set(peer, { height, seenMs: this.#deps.clock.nowMs() });
   }
 
   /** A connected peer not yet tried: by chance among those that claim to be ahead, else any. */
@@ -255,6 +262,7 @@ export class BlockSync {
         return;
       }
       const result = await head.extend(block.value, certificate.value);
+      if (result.kind === 'unknown') return;
       if (result.kind === 'refused') {
         log.warn({ peer, height: block.value.header.height, ...result.refusal }, 'a peer sent a block that is not of this chain');
         network.penalize(peer, 'bad-block', result.refusal.code);
