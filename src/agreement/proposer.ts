@@ -53,7 +53,7 @@ export class Proposer implements ValueSource {
   }
 
   wanted(): boolean {
-    const { head, mempool, clock } = this.#deps;
+    const { mempool, clock } = this.#deps;
     mempool.dropExpired();
     return mempool.size > 0 || this.#evidence.size > 0 || this.#emptyIsDue(clock.nowMs());
   }
