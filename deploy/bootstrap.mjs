@@ -92,15 +92,16 @@ function sweep(folder = path.join(ROOT, 'dist')) {
   }
 }
 
-async function compile() {
+/** The whole tree, or one project with what it stands on. */
+async function compile(project) {
   sweep();
-  await step('Compiling', process.execPath, [tool('tsc'), '-b']);
+  await step('Compiling', process.execPath, [tool('tsc'), '-b', ...(project === null ? [] : [project])]);
 }
 
-async function prepare() {
+async function prepare(project = null) {
   checkNode();
   await install();
-  await compile();
+  await compile(project);
 }
 
 async function test(args) {
@@ -126,7 +127,7 @@ function noteTestTime(seconds) {
 
 /** Loads a compiled entry in this process, so that signals reach it directly. It exports `main(args)`, which resolves to an exit code. */
 async function enter(file, args) {
-  await prepare();
+  await prepare(file.slice(0, file.indexOf('/')));
   const { main } = await import(pathToFileURL(path.join(ROOT, 'dist', file)).href);
   return await main(args, { root: ROOT });
 }

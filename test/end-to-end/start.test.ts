@@ -38,10 +38,10 @@ function npmStart(t: Test, args: readonly string[]): Started {
 }
 
 async function begun(started: Started): Promise<string> {
-  return await waitFor('the last line of the start', BEGUN_MS, async () => {
-    if (started.child.exitCode !== null) throw new Error(started.output());
-    return started.output().includes(LAST_WORDS) ? started.output() : null;
-  });
+  const { child, output } = started;
+  await waitFor('the last line of the start', BEGUN_MS, async () => output().includes(LAST_WORDS) || child.exitCode !== null);
+  if (!output().includes(LAST_WORDS)) throw new Error(`ended with exit code ${child.exitCode}: ${output()}`);
+  return output();
 }
 
 t.test('a first start, Ctrl-C, and a second start on the same chain', async (t) => {
