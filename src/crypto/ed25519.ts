@@ -60,7 +60,7 @@ export function openEd25519Verifier(
     return verdicts;
   }
 
-  return { verify, verifyMany, close: zip215.close };
+  return { verify, verifyMany, close: () => zip215.close() };
 }
 
 /** Lengths, and S < L. */

@@ -37,80 +37,100 @@ interface Job {
 const BATCH = 32;
 const BURST_SECONDS = 2;
 
-export function openZip215(
-  options: { readonly perSecond: number; readonly maxWaiting: number },
-  deps: { readonly clock: Clock; readonly timers: Timers },
-): Zip215 {
-  const waiting: Job[] = [];
-  const allowance = tokenBucket({ perSecond: options.perSecond, burst: options.perSecond * BURST_SECONDS }, deps.clock);
-  let underway: readonly Job[] = [];
-  let worker: Worker | null = null;
-  let pause: Timer | null = null;
-  let closed = false;
+export interface Zip215Options {
+  readonly perSecond: number;
+  readonly maxWaiting: number;
+}
 
-  function pump(): void {
-    if (closed || underway.length > 0 || waiting.length === 0 || pause !== null) return;
+export interface Zip215Deps {
+  readonly clock: Clock;
+  readonly timers: Timers;
+}
+
+export function openZip215(options: Zip215Options, deps: Zip215Deps): Zip215 {
+  return new SecondOpinions(options, deps);
+}
+
+class SecondOpinions implements Zip215 {
+  readonly #options: Zip215Options;
+  readonly #timers: Timers;
+  readonly #allowance: ReturnType<typeof tokenBucket>;
+  readonly #waiting: Job[] = [];
+  #underway: readonly Job[] = [];
+  #worker: Worker | null = null;
+  #pause: Timer | null = null;
+  #closed = false;
+
+  constructor(options: Zip215Options, deps: Zip215Deps) {
+    this.#options = options;
+    this.#timers = deps.timers;
+    this.#allowance = tokenBucket({ perSecond: options.perSecond, burst: options.perSecond * BURST_SECONDS }, deps.clock);
+  }
+
+  verify(item: SignedItem): Promise<boolean> {
+    const { maxWaiting } = this.#options;
+    if (this.#closed) return Promise.reject(closedError());
+    if (this.#waiting.length >= maxWaiting) {
+      return Promise.reject(new VerifierError('overloaded', `expected fewer than ${maxWaiting} signatures waiting for a second opinion`));
+    }
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ item, resolve, reject });
+      this.#pump();
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#pause?.cancel();
+    this.#pause = null;
+    for (const job of [...this.#underway, ...this.#waiting.splice(0)]) job.reject(closedError());
+    this.#underway = [];
+    await this.#worker?.terminate();
+    this.#worker = null;
+  }
+
+  #pump(): void {
+    if (this.#closed || this.#underway.length > 0 || this.#waiting.length === 0 || this.#pause !== null) return;
     let count = 0;
-    while (count < Math.min(BATCH, waiting.length) && allowance.take(1)) count += 1;
+    while (count < Math.min(BATCH, this.#waiting.length) && this.#allowance.take(1)) count += 1;
     if (count === 0) {
-      pause = deps.timers.set(Math.ceil(1000 / options.perSecond), () => {
-        pause = null;
-        pump();
+      this.#pause = this.#timers.set(Math.ceil(1000 / this.#options.perSecond), () => {
+        this.#pause = null;
+        this.#pump();
       });
       return;
     }
-    underway = waiting.splice(0, count);
-    worker ??= startWorker();
-    worker.ref();
-    worker.postMessage({ items: underway.map((job) => job.item) } satisfies Zip215Request);
+    this.#underway = this.#waiting.splice(0, count);
+    this.#worker ??= this.#startWorker();
+    this.#worker.ref();
+    this.#worker.postMessage({ items: this.#underway.map((job) => job.item) } satisfies Zip215Request);
   }
 
-  function startWorker(): Worker {
+  #startWorker(): Worker {
     const started = new Worker(new URL('./zip215-worker.js', import.meta.url));
     started.on('message', (verdicts: readonly boolean[]) => {
-      const jobs = underway;
-      underway = [];
+      const jobs = this.#underway;
+      this.#underway = [];
       started.unref();
       jobs.forEach((job, index) => {
         job.resolve(verdicts[index] === true);
       });
-      pump();
+      this.#pump();
     });
-    started.on('error', (error) => fail(new VerifierError('broken', 'expected verdicts of the ZIP-215 thread, but it died', error)));
+    started.on('error', (error) => this.#fail(new VerifierError('broken', 'expected verdicts of the ZIP-215 thread, but it died', error)));
     return started;
   }
 
   /** Rejects what the thread had in hand; the next need starts another one. */
-  function fail(error: VerifierError): void {
-    const jobs = underway;
-    underway = [];
-    worker = null;
+  #fail(error: VerifierError): void {
+    const jobs = this.#underway;
+    this.#underway = [];
+    this.#worker = null;
     for (const job of jobs) job.reject(error);
-    pump();
+    this.#pump();
   }
+}
 
-  return {
-    verify: (item) => {
-      if (closed) return Promise.reject(new VerifierError('closed', 'expected an open verifier, but it was shut down'));
-      if (waiting.length >= options.maxWaiting) {
-        return Promise.reject(
-          new VerifierError('overloaded', `expected fewer than ${options.maxWaiting} signatures waiting for a second opinion`),
-        );
-      }
-      return new Promise((resolve, reject) => {
-        waiting.push({ item, resolve, reject });
-        pump();
-      });
-    },
-    close: async () => {
-      closed = true;
-      pause?.cancel();
-      pause = null;
-      const error = new VerifierError('closed', 'expected an open verifier, but it was shut down');
-      for (const job of [...underway, ...waiting.splice(0)]) job.reject(error);
-      underway = [];
-      await worker?.terminate();
-      worker = null;
-    },
-  };
+function closedError(): VerifierError {
+  return new VerifierError('closed', 'expected an open verifier, but it was shut down');
 }

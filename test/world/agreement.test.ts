@@ -103,7 +103,12 @@ async function storm(seed: number): Promise<{ readonly trace: string; readonly p
   const last = (): boolean => world.running.every((node) => node.head.height > 0 && node.mempool.size === 0);
   const even = (): boolean => new Set(world.heights()).size === 1;
   const healed = await world.time.until(() => last() && even(), 5 * MINUTE_MS);
-  const problem = disagreement(world) ?? fatals(world)[0] ?? (healed ? null : `not healed: ${world.inhabitants.map((one) => `${one.name} height ${one.node?.head.height} mempool ${one.node?.mempool.size} ${JSON.stringify(one.node?.engine?.machine.consensus)}`).join('; ')}`);
+  const problem =
+    disagreement(world) ??
+    fatals(world)[0] ??
+    (healed
+      ? null
+      : `not healed: ${world.inhabitants.map((one) => `${one.name} height ${one.node?.head.height} mempool ${one.node?.mempool.size} ${JSON.stringify(one.node?.engine?.machine.consensus)}`).join('; ')}`);
   const [node] = world.running;
   for (let height = 1; node !== undefined && height <= node.head.height; height += 1) trace.update(`${decidedAt(node, height)};`);
   await world.close();

@@ -192,7 +192,9 @@ export class VirtualNetwork implements Network {
   };
 
   readonly findProviders = async (sha256: Uint8Array, options: { readonly limit: number }): Promise<readonly string[]> =>
-    [...(this.#air.providers.get(Buffer.from(sha256).toString('hex')) ?? [])].filter((peer) => peer !== this.peerId).slice(0, options.limit);
+    [...(this.#air.providers.get(Buffer.from(sha256).toString('hex')) ?? [])]
+      .filter((peer) => peer !== this.peerId)
+      .slice(0, options.limit);
 
   /** A gossip message arrives: validated here, and relayed when accepted. */
   async deliver(from: string, topic: string, message: Uint8Array): Promise<void> {

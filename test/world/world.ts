@@ -4,8 +4,25 @@
  */
 
 import { createHash } from 'node:crypto';
-import { asDigest, type Claim, type Digest, digestToHex, endorsementPayload, type SealedTransaction, transactionId } from '../../chain/index.ts';
-import { chainIdOf, DEFAULT_PARAMETERS, type GenesisDocument, localnetPolicy, nodeRecordOf, publicKeysOf, type NodeKeys, SIGN_STATE_FILE } from '../../genesis/index.ts';
+import {
+  asDigest,
+  type Claim,
+  type Digest,
+  digestToHex,
+  endorsementPayload,
+  type SealedTransaction,
+  transactionId,
+} from '../../chain/index.ts';
+import {
+  chainIdOf,
+  DEFAULT_PARAMETERS,
+  type GenesisDocument,
+  localnetPolicy,
+  type NodeKeys,
+  nodeRecordOf,
+  publicKeysOf,
+  SIGN_STATE_FILE,
+} from '../../genesis/index.ts';
 import { openEd25519Verifier } from '../../src/crypto/ed25519.ts';
 import { sha256 } from '../../src/crypto/sha256.ts';
 import { seedSigner } from '../../src/crypto/signer.ts';
@@ -197,7 +214,11 @@ export class VirtualWorld {
     const expiresMs = this.time.clock.nowMs() + DEFAULT_PARAMETERS.endorsementMs;
     const endorsements = this.authorities()
       .slice(0, endorsers)
-      .map((one) => ({ nodeId: one.nodeId, expiresMs, signature: seedSigner(one.keys).sign('consensus', endorsementPayload(this.chainId, id, expiresMs)) }))
+      .map((one) => ({
+        nodeId: one.nodeId,
+        expiresMs,
+        signature: seedSigner(one.keys).sign('consensus', endorsementPayload(this.chainId, id, expiresMs)),
+      }))
       .sort((left, right) => (digestToHex(left.nodeId) < digestToHex(right.nodeId) ? -1 : 1));
     return { claims: [claim], endorsements, consents: [] };
   }
@@ -218,4 +239,3 @@ export function decidedAt(node: CairnNode, height: number): string | null {
   const header = node.head.store.header(height);
   return header === null ? null : `${digestToHex(node.head.idOf(header))}/${digestToHex(header.stateRoot)}`;
 }
-
