@@ -55,7 +55,7 @@ export class Proposer implements ValueSource {
   wanted(): boolean {
     const { mempool, clock } = this.#deps;
     mempool.dropExpired();
-    return mempool.size > 0 || this.#evidence.size > 0 || this.#emptyIsDue(clock.nowMs());
+    return mempool.size > 0 || this.#ripeEvidence().length > 0 || this.#emptyIsDue(clock.nowMs());
   }
 
   evidence(evidence: Evidence): void {
@@ -85,7 +85,7 @@ export class Proposer implements ValueSource {
     const bounds = { maxBytes: parameters.maxBlockBytes - OVERHEAD_BYTES, maxOperations: parameters.maxBlockOperations, timeMs };
     const lastCommit = head.certificate;
     let transactions = mempool.pick(bounds);
-    let evidence: readonly EvidenceRecord[] = [...this.#evidence.values()].slice(0, MAX_EVIDENCE);
+    let evidence = this.#ripeEvidence();
     for (;;) {
       const made = this.#execute({ round, timeMs, transactions, lastCommit, evidence });
       if (made.ok) {
@@ -97,7 +97,7 @@ export class Proposer implements ValueSource {
       const { transactionIndex } = made.refusal;
       this.#deps.log.warn({ code: made.refusal.code, detail: made.refusal.detail }, 'left out of the proposal');
       if (transactionIndex !== null) transactions = this.#without(transactions, transactionIndex);
-      else if (evidence.length > 0) evidence = [];
+      else if (evidence.length > 0) evidence = this.#forget(evidence);
       else invariant(false, `an empty block can always be made: ${made.refusal.code}: ${made.refusal.detail}`);
     }
   }
@@ -112,6 +112,18 @@ export class Proposer implements ValueSource {
     const { head, sha256 } = this.#deps;
     const height = head.height + 1;
     return executeBlock(head.view, { ...content, height, proposer: proposerAt(head.view, height, content.round) }, sha256);
+  }
+
+  /** What a block may hold: evidence of heights that are decided. */
+  #ripeEvidence(): readonly EvidenceRecord[] {
+    const { height } = this.#deps.head;
+    return [...this.#evidence.values()].filter((one) => one.first.height <= height).slice(0, MAX_EVIDENCE);
+  }
+
+  /** Evidence that the chain refuses is of no use to anybody. */
+  #forget(refused: readonly EvidenceRecord[]): readonly EvidenceRecord[] {
+    for (const one of refused) this.#evidence.delete(digestToHex(evidenceId(this.#deps.sha256, one)));
+    return [];
   }
 
   /** Drops a refused transaction; one that only clashes with an earlier one of this block stays in the mempool's care. */
