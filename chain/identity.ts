@@ -5,6 +5,7 @@
 
 import { encode } from './codec.ts';
 import { compareBytes, type Digest, type Sha256 } from './digest.ts';
+import { logLeafHash } from './log-tree.ts';
 import { array, bytes, digest, nullable, oneOf, record, uint } from './schema.ts';
 import {
   type BlockHeader,
@@ -43,9 +44,12 @@ export function claimDigest(sha256: Sha256, claim: Claim): Digest {
   return sha256(encode(claimSchema, claim));
 }
 
-/** Digest of the sealed bytes, endorsements and consents included: names exactly one set of bytes to fetch. */
+/**
+ * Names exactly one set of sealed bytes to fetch, endorsements and consents included. It is their leaf hash in `transactionsRoot`, so that a
+ * list of these digests is checked against a header before any of the bytes are there.
+ */
 export function sealedDigest(sha256: Sha256, sealed: SealedTransaction): Digest {
-  return sha256(encode(sealedTransaction, sealed));
+  return logLeafHash(sha256, encode(sealedTransaction, sealed));
 }
 
 export function blockIdOf(sha256: Sha256, header: BlockHeader): Digest {

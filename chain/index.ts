@@ -96,6 +96,7 @@ export {
   makeConsistencyProof,
   makeInclusionProof,
   merkleRoot,
+  rootOfLeafHashes,
   verifyConsistency,
   verifyInclusion,
 } from './log-tree.ts';

@@ -53,8 +53,16 @@ export function logRoot(sha256: Sha256, range: LogRange): Digest {
 
 /** Root over the given leaves. */
 export function merkleRoot(sha256: Sha256, leaves: readonly Uint8Array[]): Digest {
+  return rootOfLeafHashes(
+    sha256,
+    leaves.map((leaf) => logLeafHash(sha256, leaf)),
+  );
+}
+
+/** The same root from the hashes of the leaves. */
+export function rootOfLeafHashes(sha256: Sha256, hashes: readonly Digest[]): Digest {
   let range = EMPTY_LOG;
-  for (const leaf of leaves) range = appendLeaf(sha256, range, logLeafHash(sha256, leaf)).range;
+  for (const hash of hashes) range = appendLeaf(sha256, range, hash).range;
   return logRoot(sha256, range);
 }
 

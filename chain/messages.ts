@@ -59,12 +59,12 @@ export type CandidateMessage = Infer<typeof candidateMessage>;
 export const MAX_CANDIDATE_MESSAGE_BYTES: number = 352 * KIB;
 
 /** Gossip or direct: one endorsement. */
-export const endorsementMessage = record({ transactionId: digest, endorsement });
+export const endorsementMessage = record({ transactionId: digest, endorsement, attempt });
 export type EndorsementMessage = Infer<typeof endorsementMessage>;
 export const MAX_ENDORSEMENT_MESSAGE_BYTES = 512;
 
 /** Gossip or direct: one refusal. */
-export const refusalMessage = record({ refusal });
+export const refusalMessage = record({ refusal, attempt });
 export type RefusalMessage = Infer<typeof refusalMessage>;
 export const MAX_REFUSAL_MESSAGE_BYTES: number = 2 * KIB;
 

@@ -4,6 +4,7 @@
  * Follows arXiv:1807.04938. Other floors import this file only. It imports nothing outside this floor, and nothing here touches the world.
  */
 
+export { isCommitCertificate, isPolkaCertificate, isRoundCertificate } from './certificates.ts';
 export { createMachine, type MachineOptions, type MachineState, type StepResult, step } from './driver.ts';
 export { assertNever, invariant } from './invariant.ts';
 export { MAX_PROPOSALS_PER_ROUND } from './proposal-keeper.ts';
@@ -49,4 +50,4 @@ export {
   type VoteType,
   type VotingPower,
 } from './types.ts';
-export { MAX_FUTURE_ROUNDS } from './vote-keeper.ts';
+export { hasQuorumFor, MAX_FUTURE_ROUNDS } from './vote-keeper.ts';

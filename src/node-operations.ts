@@ -25,7 +25,7 @@ import type { Engine } from './agreement/engine.ts';
 import type { GossipClaimCourier } from './claims/claim-courier.ts';
 import type { ClaimPool } from './claims/claim-pool.ts';
 import type { Marks } from './claims/marks.ts';
-import type { Mempool } from './claims/mempool.ts';
+import type { AddResult, Mempool } from './claims/mempool.ts';
 import type { Publications } from './claims/publishing.ts';
 import { decodeBlock, type Head } from './ledger/head.ts';
 import type { Members } from './ledger/members.ts';
@@ -192,9 +192,9 @@ export class Operations implements NodeOperations {
     const added = await mempool.add(sealed.value);
     if (added.kind !== 'added' && added.kind !== 'known') {
       committed.cancel();
-      return { kind: 'refused', reason: added.kind === 'full' ? 'the mempool is full: try again' : added.reason };
+      return { kind: 'refused', reason: reasonOf(added) };
     }
-    claimCourier.passOn(sealed.value, 0);
+    claimCourier.passOn(sealed.value);
     const height = await committed.height;
     if (height === null) return { kind: 'refused', reason: `not committed within ${SUBMIT_TIMEOUT_MS} ms` };
     return { kind: 'committed', height, latencyMs: clock.nowMs() - startedMs };
@@ -276,6 +276,17 @@ export class Operations implements NodeOperations {
         claim: toJson(claim),
       },
     ];
+  }
+}
+
+function reasonOf(refused: Exclude<AddResult, { readonly kind: 'added' | 'known' }>): string {
+  switch (refused.kind) {
+    case 'full':
+      return 'the mempool is full: try again';
+    case 'unknown':
+      return 'its signatures could not be checked just now: try again';
+    default:
+      return refused.reason;
   }
 }
 

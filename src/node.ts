@@ -198,8 +198,8 @@ async function startEngine(
     protocol: protocolOf(chainId, 'help'),
     log,
     authorities: () => members.otherPeers(),
-    passOnWork: (attempt) => {
-      for (const sealed of mempool.oldest(TRANSACTIONS_SENT_AGAIN)) claimCourier.passOn(sealed, attempt);
+    passOnWork: () => {
+      for (const sealed of mempool.oldest(TRANSACTIONS_SENT_AGAIN)) claimCourier.passOn(sealed);
     },
   });
   courier.start(engine);

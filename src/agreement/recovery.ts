@@ -4,7 +4,6 @@
  */
 
 import { decode, encode, helpRequest, helpResponse, MAX_HELP_RESPONSE_BYTES } from '../../chain/index.ts';
-import { invariant } from '../invariant.ts';
 import type { Logger, Network, Random, Timer, Timers } from '../ports.ts';
 import type { GossipCourier } from './courier.ts';
 import type { Engine } from './engine.ts';
@@ -23,7 +22,7 @@ export interface RecoveryDeps {
   readonly random: Random;
   readonly log: Logger;
   /** Sends waiting transactions again: a proposer that has none never proposes them. */
-  readonly passOnWork: (attempt: number) => void;
+  readonly passOnWork: () => void;
   /** Peer ids of the other authorities. */
   readonly authorities: () => readonly string[];
 }
@@ -77,7 +76,7 @@ export class Recovery {
     if (this.#still === 0) return;
     const stuck = this.#still >= STUCK_TICKS;
     courier.sendAgain(engine, stuck);
-    if (stuck) this.#deps.passOnWork(this.#still);
+    if (stuck) this.#deps.passOnWork();
     if (stuck && !this.#asking) void this.#askForHelp(engine.height);
   }
 
@@ -98,8 +97,7 @@ export class Recovery {
       if (answer.ok) await courier.takeHelp(peer, answer.value);
       else network.penalize(peer, 'bad-message', answer.reason);
     } catch (error) {
-      invariant(error instanceof Error, 'what is thrown is an error');
-      log.debug({ peer, error: error.message }, 'asked for help in vain');
+      log.debug({ peer, error: String(error) }, 'asked for help in vain');
     } finally {
       this.#asking = false;
     }

@@ -27,11 +27,15 @@ import {
   transactionId,
 } from '../../chain/index.ts';
 import { type TopicName, topicOf } from '../channels.ts';
+import { verdictOn } from '../crypto/verdict.ts';
 import type { Head } from '../ledger/head.ts';
 import type { Members } from '../ledger/members.ts';
 import type { Logger, MessageVerdict, Network, SignatureVerifier, Signer } from '../ports.ts';
 import type { ClaimCourier, ClaimPool } from './claim-pool.ts';
 import type { Mempool } from './mempool.ts';
+
+/** UTF-16 code units. */
+const MAX_REASON = 512;
 
 export interface GossipClaimCourierDeps {
   readonly chainId: Digest;
@@ -48,6 +52,8 @@ export interface GossipClaimCourierDeps {
 
 export class GossipClaimCourier implements ClaimCourier {
   readonly #deps: GossipClaimCourierDeps;
+  /** Tells a message that is sent again from the first: gossip drops what it has seen byte for byte. */
+  #attempt = 0;
 
   constructor(deps: GossipClaimCourierDeps) {
     this.#deps = deps;
@@ -65,29 +71,35 @@ export class GossipClaimCourier implements ClaimCourier {
   }
 
   sendEndorsement(id: Digest, endorsement: Endorsement): void {
-    this.#publish('endorsement', encode(endorsementMessage, { transactionId: id, endorsement }));
+    this.#publish('endorsement', encode(endorsementMessage, { transactionId: id, endorsement, attempt: this.#nextAttempt() }));
   }
 
   sendRefusal(id: Digest, reason: string): void {
     const { signer, chainId, nodeId } = this.#deps;
-    const short = reason.slice(0, 512);
+    const short = shortened(reason);
     const signature = signer.sign('consensus', refusalPayload(chainId, id, short));
-    this.#publish('refusal', encode(refusalMessage, { refusal: { transactionId: id, nodeId, reason: short, signature } }));
+    const refusal = { transactionId: id, nodeId, reason: short, signature };
+    this.#publish('refusal', encode(refusalMessage, { refusal, attempt: this.#nextAttempt() }));
   }
 
   sendSealed(sealed: SealedTransaction): void {
     this.#deps.mempool
       .add(sealed)
       .then((result) => {
-        if (result.kind === 'added' || result.kind === 'known') this.passOn(sealed, 0);
+        if (result.kind === 'added' || result.kind === 'known') this.passOn(sealed);
         else this.#deps.log.warn(result, 'own sealed transaction not taken');
       })
       .catch((error: unknown) => this.#deps.log.error({ error: String(error) }, 'own sealed transaction not checked'));
   }
 
-  /** Gossips a transaction that this node's mempool holds; `attempt` tells a later time from the first. */
-  passOn(sealed: SealedTransaction, attempt: number): void {
-    this.#publish('transaction', encode(sealedMessage, { transaction: sealed, attempt }));
+  /** Gossips a transaction, for the first time or again. */
+  passOn(sealed: SealedTransaction): void {
+    this.#publish('transaction', encode(sealedMessage, { transaction: sealed, attempt: this.#nextAttempt() }));
+  }
+
+  #nextAttempt(): number {
+    this.#attempt = (this.#attempt + 1) % 2 ** 32;
+    return this.#attempt;
   }
 
   #subscribe(topic: TopicName, receive: (data: Uint8Array) => Promise<MessageVerdict>): void {
@@ -108,7 +120,8 @@ export class GossipClaimCourier implements ClaimCourier {
     if (members.byNetworkKey(candidate.author) === null) return 'ignore';
     const id = transactionId(sha256, candidate.claims);
     const item = { publicKey: candidate.author, message: candidatePayload(chainId, id, candidate.author), signature: candidate.signature };
-    if (!(await verifier.verify(item))) return 'reject';
+    const valid = await verdictOn(verifier, item);
+    if (valid !== true) return valid === null ? 'ignore' : 'reject';
     if (checkTransactionShape(candidate.claims, head.parameters) !== null) return 'reject';
     const taken = pool.candidateReceived(candidate, network.peerIdOf(candidate.author));
     return taken === 'taken' || taken === 'again' ? 'accept' : 'ignore';
@@ -122,7 +135,8 @@ export class GossipClaimCourier implements ClaimCourier {
     const publicKey = nodeKeyAt(head.view, head.height + 1, endorsement.nodeId);
     if (publicKey === null) return 'ignore';
     const payload = endorsementPayload(chainId, id, endorsement.expiresMs);
-    if (!(await verifier.verify({ publicKey, message: payload, signature: endorsement.signature }))) return 'reject';
+    const valid = await verdictOn(verifier, { publicKey, message: payload, signature: endorsement.signature });
+    if (valid !== true) return valid === null ? 'ignore' : 'reject';
     pool.endorsementReceived(id, endorsement);
     return 'accept';
   }
@@ -134,14 +148,9 @@ export class GossipClaimCourier implements ClaimCourier {
     const { refusal } = message.value;
     const publicKey = nodeKeyAt(head.view, head.height + 1, refusal.nodeId);
     if (publicKey === null) return 'ignore';
-    if (
-      !(await verifier.verify({
-        publicKey,
-        message: refusalPayload(chainId, refusal.transactionId, refusal.reason),
-        signature: refusal.signature,
-      }))
-    )
-      return 'reject';
+    const payload = refusalPayload(chainId, refusal.transactionId, refusal.reason);
+    const valid = await verdictOn(verifier, { publicKey, message: payload, signature: refusal.signature });
+    if (valid !== true) return valid === null ? 'ignore' : 'reject';
     pool.refusalReceived(refusal.transactionId, refusal.nodeId, refusal.reason);
     return 'accept';
   }
@@ -151,6 +160,13 @@ export class GossipClaimCourier implements ClaimCourier {
     if (!message.ok) return 'reject';
     const result = await this.#deps.mempool.add(message.value.transaction);
     if (result.kind === 'forged') return 'reject';
-    return result.kind === 'added' || result.kind === 'known' ? 'accept' : 'ignore';
+    // Another sealing of a known transaction was not checked here: passed on, it could make an honest node look like a forger.
+    return result.kind === 'added' || (result.kind === 'known' && result.same) ? 'accept' : 'ignore';
   }
+}
+
+/** At most what a refusal holds, and never half a character. */
+function shortened(reason: string): string {
+  const short = reason.slice(0, MAX_REASON);
+  return /[\uD800-\uDBFF]$/.test(short) ? short.slice(0, -1) : short;
 }

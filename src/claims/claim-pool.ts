@@ -35,6 +35,10 @@ const TICK_MS = 1_000;
 const RESEND_MS = 5_000;
 /** How long another authority waits for the author to seal. */
 const SEAL_GRACE_MS = 3_000;
+/** A known candidate that is told again is answered this often at the most. */
+const ANSWER_MS = 2_000;
+/** Expired entries of the endorsement book are dropped this often. */
+const SWEEP_MS = 600_000;
 const FORGET_MS = 600_000;
 const CHECK_TIMEOUT_MS = 600_000;
 const MAX_PENDING = 4_096;
@@ -81,9 +85,12 @@ interface Pending {
   readonly abort: AbortController;
   readonly endorsements: Map<string, Endorsement>;
   readonly refusals: Map<string, string>;
-  readonly waiters: ((outcome: Outcome) => void)[];
+  readonly waiters: Set<(outcome: Outcome) => void>;
   state: 'queued' | 'checking' | 'unchecked' | 'endorsed' | 'refused' | 'unmarked';
+  /** Genuine, but this authority's word for one of its keys is given to other content until then. */
+  takenUntilMs: number | null;
   sentMs: number;
+  answeredMs: number;
   attempt: number;
   quorumMs: number | null;
   sealedMs: number | null;
@@ -94,6 +101,8 @@ export class ClaimPool {
   readonly #pending = new Map<string, Pending>();
   #checks = 0;
   #timer: Timer | null = null;
+  #sweptMs = 0;
+  #stopped = false;
 
   constructor(deps: ClaimPoolDeps) {
     this.#deps = deps;
@@ -111,19 +120,21 @@ export class ClaimPool {
   }
 
   stop(): void {
+    this.#stopped = true;
     this.#timer?.cancel();
     for (const pending of this.#pending.values()) pending.abort.abort();
     this.#pending.clear();
   }
 
-  /** Authors a candidate on this node; the id tells it apart, the same claims make the same one. */
-  submit(claims: readonly Claim[], consents: readonly Consent[]): Digest {
+  /** Authors a candidate on this node; the id tells it apart, the same claims make the same one. Null when too many wait already. */
+  submit(claims: readonly Claim[], consents: readonly Consent[]): Digest | null {
     const { signer, chainId, sha256, peerId } = this.#deps;
     const id = transactionId(sha256, claims);
     const author = signer.publicKey('network');
     const signature = signer.sign('network', candidatePayload(chainId, id, author));
     const known = this.#pending.get(digestToHex(id));
     if (known !== undefined) return id;
+    if (!this.#hasRoom(peerId)) return null;
     const pending = this.#admit(id, { claims, consents, author, signature }, peerId, true);
     this.#send(pending);
     return id;
@@ -135,12 +146,16 @@ export class ClaimPool {
     if (committed !== null) return { kind: 'committed', height: committed };
     const pending = this.#pending.get(digestToHex(id));
     if (pending === undefined) return { kind: 'pending' };
+    const refused = this.#refusedFor(pending);
+    if (refused !== null) return { kind: 'refused', reason: refused };
     return await new Promise<Outcome>((resolve) => {
-      const timer = this.#deps.timers.set(waitMs, () => resolve({ kind: 'pending' }));
-      pending.waiters.push((outcome) => {
+      const settle = (outcome: Outcome): void => {
         timer.cancel();
+        pending.waiters.delete(settle);
         resolve(outcome);
-      });
+      };
+      const timer = this.#deps.timers.set(waitMs, () => settle({ kind: 'pending' }));
+      pending.waiters.add(settle);
     });
   }
 
@@ -183,7 +198,10 @@ export class ClaimPool {
   /** A refusal by a member of the set, its signature verified. */
   refusalReceived(id: Digest, nodeId: Digest, reason: string): boolean {
     const pending = this.#pending.get(digestToHex(id));
-    if (pending === undefined || pending.refusals.has(digestToHex(nodeId))) return false;
+    const node = digestToHex(nodeId);
+    if (pending === undefined || pending.refusals.has(node)) return false;
+    // A refusal bears no time, so anybody may tell an old one again: it takes nothing back from an endorsement that stands.
+    if ((pending.endorsements.get(node)?.expiresMs ?? 0) > this.#deps.clock.nowMs()) return false;
     this.#refuse(pending, nodeId, reason);
     return true;
   }
@@ -191,8 +209,8 @@ export class ClaimPool {
   /** An admin's mark has come or gone: what waited for it is judged again. */
   marksChanged(): void {
     for (const pending of this.#pending.values()) {
-      if (pending.state !== 'unmarked' && pending.state !== 'refused') continue;
-      if (pending.candidate.claims.every((claim) => claim.kind === 'AddArtifact')) continue;
+      const byHand = pending.state === 'refused' && pending.candidate.claims.some((claim) => claim.kind !== 'AddArtifact');
+      if (pending.state !== 'unmarked' && !byHand) continue;
       pending.state = 'queued';
       pending.refusals.delete(digestToHex(this.#deps.nodeId));
     }
@@ -201,11 +219,11 @@ export class ClaimPool {
 
   /** Settles what the block decided: committed transactions, and others that its state has overtaken. */
   blockCommitted(block: Block): void {
-    const { head, sha256, book, fatal } = this.#deps;
+    const { head, sha256, book } = this.#deps;
     const committed = new Map(block.transactions.map((sealed) => [digestToHex(transactionId(sha256, sealed.claims)), sealed]));
     const claims = block.transactions.flatMap((sealed) => sealed.claims);
     if (claims.length === 0) return;
-    book.forget(claims).catch(fatal);
+    this.#running(book.forget(claims));
     for (const [key, pending] of this.#pending) {
       if (committed.has(key)) this.#settle(key, pending, { kind: 'committed', height: block.header.height });
       else {
@@ -232,9 +250,11 @@ export class ClaimPool {
       abort: new AbortController(),
       endorsements: new Map(),
       refusals: new Map(),
-      waiters: [],
+      waiters: new Set(),
       state: 'queued',
+      takenUntilMs: null,
       sentMs: 0,
+      answeredMs: 0,
       attempt: 0,
       quorumMs: null,
       sealedMs: null,
@@ -257,13 +277,20 @@ export class ClaimPool {
       if (pending.state !== 'queued') continue;
       pending.state = 'checking';
       this.#checks += 1;
-      this.#check(pending)
-        .catch(this.#deps.fatal)
-        .finally(() => {
+      this.#running(
+        this.#check(pending).finally(() => {
           this.#checks -= 1;
           this.#startChecks();
-        });
+        }),
+      );
     }
+  }
+
+  /** Work whose failure is fatal while the node lives; its stores may close under it when the node stops. */
+  #running(work: Promise<void>): void {
+    work.catch((error: unknown) => {
+      if (!this.#stopped) this.#deps.fatal(error);
+    });
   }
 
   async #check(pending: Pending): Promise<void> {
@@ -272,7 +299,7 @@ export class ClaimPool {
     const claims = pending.candidate.claims;
     const verdict = await this.#judge(pending);
     timer.cancel();
-    if (!this.#pending.has(digestToHex(pending.id))) return;
+    if (this.#pending.get(digestToHex(pending.id)) !== pending) return;
     if (verdict === null) {
       pending.state = 'unchecked';
       return;
@@ -307,8 +334,10 @@ export class ClaimPool {
   async #endorse(pending: Pending): Promise<void> {
     const { book, head, courier, metrics, log } = this.#deps;
     const result = await book.endorse(pending.id, pending.candidate.claims, head.parameters.endorsementMs);
+    if (this.#pending.get(digestToHex(pending.id)) !== pending) return;
     if (result.kind === 'taken') {
       pending.state = 'refused';
+      pending.takenUntilMs = result.untilMs;
       log.warn(
         { transactionId: digestToHex(pending.id), key: result.key, untilMs: result.untilMs },
         'other content is endorsed for this key',
@@ -322,6 +351,7 @@ export class ClaimPool {
       log.info({ transactionId: digestToHex(pending.id), keys: pending.candidate.claims.map(keyOf) }, 'candidate endorsed');
     }
     pending.state = 'endorsed';
+    pending.takenUntilMs = null;
     this.#holdFiles(pending, result.endorsement.expiresMs);
     courier.sendEndorsement(pending.id, result.endorsement);
     this.endorsementReceived(pending.id, result.endorsement);
@@ -335,13 +365,17 @@ export class ClaimPool {
     }
   }
 
-  /** The author still waits: the verdict stands, so say it again, renewed when it would soon expire. */
+  /** The author still waits: the verdict stands, so say it again, renewed when it would soon expire. Not at the will of who repeats it. */
   #answerAgain(pending: Pending): void {
+    const nowMs = this.#deps.clock.nowMs();
+    if (nowMs - pending.answeredMs < ANSWER_MS) return;
+    pending.answeredMs = nowMs;
     const own = pending.endorsements.get(digestToHex(this.#deps.nodeId));
     if (pending.state === 'endorsed' && own !== undefined) {
-      const leftMs = own.expiresMs - this.#deps.clock.nowMs();
-      if (leftMs > this.#deps.head.parameters.endorsementMs / 2) this.#deps.courier.sendEndorsement(pending.id, own);
-      else this.#endorse(pending).catch(this.#deps.fatal);
+      const leftMs = own.expiresMs - nowMs;
+      const renews = leftMs <= this.#deps.head.parameters.endorsementMs / 2 && !this.#hasBetterRival(pending);
+      if (renews) this.#running(this.#endorse(pending));
+      else if (leftMs > 0) this.#deps.courier.sendEndorsement(pending.id, own);
     }
     if (pending.state === 'unchecked') {
       pending.state = 'queued';
@@ -353,12 +387,43 @@ export class ClaimPool {
     }
   }
 
+  /**
+   * Whether genuine content waits for one of the keys this one holds, and goes before it: the lower id. Where the authorities' words are
+   * split, all let the same one lapse, and the vote comes unstuck.
+   */
+  #hasBetterRival(pending: Pending): boolean {
+    const keys = new Set(pending.candidate.claims.map(keyOf));
+    for (const rival of this.#pending.values()) {
+      if (rival.takenUntilMs === null || digestToHex(rival.id) >= digestToHex(pending.id)) continue;
+      if (rival.candidate.claims.some((claim) => keys.has(keyOf(claim)))) return true;
+    }
+    return false;
+  }
+
+  /** Endorses what was genuine all along, once the word given to other content has expired. */
+  #takeTurn(pending: Pending, nowMs: number): void {
+    if (pending.takenUntilMs === null || pending.takenUntilMs > nowMs) return;
+    pending.takenUntilMs = null;
+    pending.refusals.delete(digestToHex(this.#deps.nodeId));
+    this.#running(this.#endorse(pending));
+  }
+
   #refuse(pending: Pending, nodeId: Digest, reason: string): void {
     pending.refusals.set(digestToHex(nodeId), reason);
-    const set = validatorSetAt(this.#deps.head.view, this.#deps.head.height + 1);
-    const refused = set.filter((member) => pending.refusals.has(digestToHex(member.nodeId))).reduce((sum, member) => sum + member.power, 0);
-    if (3 * refused <= totalPower(set) && !(pending.own && nodeId === this.#deps.nodeId)) return;
-    for (const waiter of pending.waiters.splice(0)) waiter({ kind: 'refused', reason });
+    if (this.#refusedFor(pending) === null) return;
+    for (const waiter of [...pending.waiters]) waiter({ kind: 'refused', reason });
+  }
+
+  /** The reason once > 1/3 of the power, or the own check of an own candidate, has refused; null before. */
+  #refusedFor(pending: Pending): string | null {
+    const { head, nodeId } = this.#deps;
+    const ownReason = pending.refusals.get(digestToHex(nodeId));
+    if (pending.own && ownReason !== undefined) return ownReason;
+    const set = validatorSetAt(head.view, head.height + 1);
+    const refusing = set.filter((member) => pending.refusals.has(digestToHex(member.nodeId)));
+    const power = refusing.reduce((sum, member) => sum + member.power, 0);
+    const [first] = pending.refusals.values();
+    return 3 * power > totalPower(set) ? (first ?? null) : null;
   }
 
   #trySeal(pending: Pending): void {
@@ -382,11 +447,15 @@ export class ClaimPool {
     this.#pending.delete(key);
     pending.abort.abort();
     if (pending.own && outcome.kind === 'committed') this.#deps.metrics.commitLatency(this.#deps.clock.nowMs() - pending.addedMs);
-    for (const waiter of pending.waiters.splice(0)) waiter(outcome);
+    for (const waiter of [...pending.waiters]) waiter(outcome);
   }
 
   #tick(): void {
     const nowMs = this.#deps.clock.nowMs();
+    if (nowMs - this.#sweptMs >= SWEEP_MS) {
+      this.#sweptMs = nowMs;
+      this.#running(this.#deps.book.dropExpired());
+    }
     for (const [key, pending] of this.#pending) {
       if (nowMs - pending.addedMs > FORGET_MS && !this.#keptByMark(pending)) {
         this.#settle(key, pending, { kind: 'refused', reason: 'no quorum endorsed it in time' });
@@ -396,6 +465,7 @@ export class ClaimPool {
         this.#send(pending);
         this.#answerAgain(pending);
       }
+      this.#takeTurn(pending, nowMs);
       this.#trySeal(pending);
     }
   }

@@ -5,6 +5,7 @@
 
 import {
   type Block,
+  type ChainView,
   checkSealed,
   type Digest,
   digestToHex,
@@ -13,10 +14,14 @@ import {
   keyOf,
   type SealedTransaction,
   type Sha256,
+  sameBytes,
   sealedDigest,
   sealedTransaction,
   transactionId,
+  validatorSetAt,
+  validatorSetDigest,
 } from '../../chain/index.ts';
+import { verdictsOn } from '../crypto/verdict.ts';
 import type { Head } from '../ledger/head.ts';
 import type { Clock, SignatureVerifier } from '../ports.ts';
 
@@ -29,8 +34,11 @@ export const DEFAULT_MEMPOOL_LIMITS: MempoolLimits = { maxTransactions: 10_000, 
 
 export type AddResult =
   | { readonly kind: 'added' }
-  | { readonly kind: 'known' }
+  /** `same`: byte for byte the one held here; another sealing of the same claims is not looked at. */
+  | { readonly kind: 'known'; readonly same: boolean }
   | { readonly kind: 'full' }
+  /** The signatures could not be checked just now. */
+  | { readonly kind: 'unknown' }
   /** Out of date or at odds with the state; no fault of who sent it. */
   | { readonly kind: 'stale'; readonly reason: string }
   /** No honest node sends this. */
@@ -38,6 +46,7 @@ export type AddResult =
 
 interface Entry {
   readonly id: Digest;
+  readonly digest: Digest;
   readonly sealed: SealedTransaction;
   readonly sizeBytes: number;
   readonly expiresMs: number;
@@ -81,24 +90,48 @@ export class Mempool {
 
   /** Checks form, state and every endorsement, then keeps it. */
   async add(sealed: SealedTransaction): Promise<AddResult> {
-    const { head, verifier, sha256, clock } = this.#deps;
+    const { head, verifier, sha256 } = this.#deps;
     const id = transactionId(sha256, sealed.claims);
-    const key = digestToHex(id);
-    if (this.#entries.has(key)) return { kind: 'known' };
     const sizeBytes = encode(sealedTransaction, sealed).length;
-    if (this.#entries.size >= this.#limits.maxTransactions || this.#sizeBytes + sizeBytes > this.#limits.maxBytes) return { kind: 'full' };
     const view = head.view;
-    const refusal = checkSealed(view, sealed, clock.nowMs(), sha256);
-    if (refusal !== null) return { kind: 'stale', reason: `${refusal.code}: ${refusal.detail}` };
-    const verdicts = await verifier.verifyMany(endorsementSignatures(view, sealed, sha256));
+    const early = this.#refusalOf(id, sealed, sizeBytes);
+    if (early !== null) return early;
+    const verdicts = await verdictsOn(verifier, endorsementSignatures(view, sealed, sha256));
+    if (verdicts === null) return { kind: 'unknown' };
     if (verdicts.includes(false)) return { kind: 'forged', reason: 'an endorsement does not verify' };
-    if (this.#entries.has(key)) return { kind: 'known' };
-    const expiresMs = Math.min(...sealed.endorsements.map((one) => one.expiresMs));
-    this.#entries.set(key, { id, sealed, sizeBytes, expiresMs });
-    this.#byDigest.set(digestToHex(sealedDigest(sha256, sealed)), sealed);
-    this.#sizeBytes += sizeBytes;
+    // Much may have happened while the signatures were checked: the same transaction, a block, a flood.
+    const late = this.#refusalOf(id, sealed, sizeBytes);
+    if (late !== null) return late;
+    if (!this.#sameKeys(view)) return { kind: 'stale', reason: 'the set of authorities has changed meanwhile' };
+    this.#keep(id, sealed, sizeBytes);
     for (const listener of this.#listeners) listener();
     return { kind: 'added' };
+  }
+
+  /** Why it can't be taken now, its signatures aside. */
+  #refusalOf(id: Digest, sealed: SealedTransaction, sizeBytes: number): AddResult | null {
+    const { head, clock, sha256 } = this.#deps;
+    const known = this.#entries.get(digestToHex(id));
+    if (known !== undefined) return { kind: 'known', same: sameBytes(known.digest, sealedDigest(sha256, sealed)) };
+    if (this.#entries.size >= this.#limits.maxTransactions || this.#sizeBytes + sizeBytes > this.#limits.maxBytes) return { kind: 'full' };
+    const refusal = checkSealed(head.view, sealed, clock.nowMs(), sha256);
+    return refusal === null ? null : { kind: 'stale', reason: `${refusal.code}: ${refusal.detail}` };
+  }
+
+  #keep(id: Digest, sealed: SealedTransaction, sizeBytes: number): void {
+    const expiresMs = Math.min(...sealed.endorsements.map((one) => one.expiresMs));
+    const digest = sealedDigest(this.#deps.sha256, sealed);
+    this.#entries.set(digestToHex(id), { id, digest, sealed, sizeBytes, expiresMs });
+    this.#byDigest.set(digestToHex(digest), sealed);
+    this.#sizeBytes += sizeBytes;
+  }
+
+  /** Whether endorsements checked against that view still stand for the block after the head. */
+  #sameKeys(view: ChainView): boolean {
+    const { head, sha256 } = this.#deps;
+    if (view === head.view) return true;
+    const digestOf = (one: ChainView): Digest => validatorSetDigest(sha256, validatorSetAt(one, one.height + 1));
+    return sameBytes(digestOf(view), digestOf(head.view));
   }
 
   /** Drops what no block may hold any more, because an endorsement has expired. */
@@ -107,14 +140,14 @@ export class Mempool {
     for (const entry of this.#entries.values()) if (entry.expiresMs <= nowMs) this.drop(entry.id);
   }
 
-  /** Transactions for the next block, oldest first, within the bounds. */
+  /** Transactions for the next block, oldest first, within the bounds; one that does not fit keeps back none behind it. */
   pick(bounds: { readonly maxBytes: number; readonly maxOperations: number; readonly timeMs: number }): readonly SealedTransaction[] {
     const picked: SealedTransaction[] = [];
     let bytes = 0;
     let operations = 0;
     for (const entry of this.#entries.values()) {
       if (entry.expiresMs <= bounds.timeMs) continue;
-      if (bytes + entry.sizeBytes > bounds.maxBytes || operations + entry.sealed.claims.length > bounds.maxOperations) break;
+      if (bytes + entry.sizeBytes > bounds.maxBytes || operations + entry.sealed.claims.length > bounds.maxOperations) continue;
       picked.push(entry.sealed);
       bytes += entry.sizeBytes;
       operations += entry.sealed.claims.length;
@@ -130,13 +163,14 @@ export class Mempool {
     const entry = this.#entries.get(digestToHex(id));
     if (entry === undefined) return;
     this.#entries.delete(digestToHex(id));
-    this.#byDigest.delete(digestToHex(sealedDigest(this.#deps.sha256, entry.sealed)));
+    this.#byDigest.delete(digestToHex(entry.digest));
     this.#sizeBytes -= entry.sizeBytes;
   }
 
-  /** Drops what the block holds, and what is about a key that it has changed. */
+  /** Drops what the block holds, what is about a key that it has changed, and all when the set of endorsers changes: authors seal again. */
   blockCommitted(block: Block): void {
     const { sha256 } = this.#deps;
+    if (!sameBytes(block.header.setDigest, block.header.nextSetDigest)) this.#clear();
     const changed = new Set<string>();
     for (const sealed of block.transactions) {
       this.drop(transactionId(sha256, sealed.claims));
@@ -144,5 +178,11 @@ export class Mempool {
     }
     if (changed.size === 0) return;
     for (const entry of this.#entries.values()) if (entry.sealed.claims.some((claim) => changed.has(keyOf(claim)))) this.drop(entry.id);
+  }
+
+  #clear(): void {
+    this.#entries.clear();
+    this.#byDigest.clear();
+    this.#sizeBytes = 0;
   }
 }

@@ -27,6 +27,7 @@ import type { Marks } from './marks.ts';
 
 /** An operator's command line waits this long for the other marks. */
 const MARK_WAIT_MS = 3_000;
+const TOO_MANY = 'too many candidates of this node wait for their endorsements: try again';
 
 export interface PublicationsDeps {
   /** Null on a mirror. */
@@ -77,6 +78,7 @@ export class Publications implements Publishing {
     const reason = refusalOf(head, [claim], sha256);
     if (reason !== null) return { kind: 'refused', reason };
     const transactionId = pool.submit([claim], []);
+    if (transactionId === null) return { kind: 'refused', reason: TOO_MANY };
     const outcome = await pool.outcome(transactionId, options.waitMs);
     if (outcome.kind === 'committed') return { kind: 'committed', height: outcome.height, transactionId };
     return outcome.kind === 'refused' ? outcome : { kind: 'pending', transactionId };
@@ -105,6 +107,7 @@ export class Publications implements Publishing {
     if (refusal !== null) return { kind: 'refused', reason: refusal };
     await marks.put(key, said ?? reason);
     const id = pool.submit([claim], []);
+    if (id === null) return { kind: 'refused', reason: TOO_MANY };
     pool.marksChanged();
     const outcome = await pool.outcome(id, MARK_WAIT_MS);
     if (outcome.kind === 'committed') return outcome;

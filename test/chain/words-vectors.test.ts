@@ -161,9 +161,12 @@ function messageVectors(): Readonly<Record<string, Vector>> {
     'message-candidate': {
       bytes: chain.encode(chain.candidateMessage, { candidate: { claims, consents, author: filled(0x11), signature }, attempt: 0 }),
     },
-    'message-endorsement': { bytes: chain.encode(chain.endorsementMessage, { transactionId: id, endorsement }) },
+    'message-endorsement': { bytes: chain.encode(chain.endorsementMessage, { transactionId: id, endorsement, attempt: 0 }) },
     'message-refusal': {
-      bytes: chain.encode(chain.refusalMessage, { refusal: { transactionId: id, nodeId, reason: 'hello.tar.gz: other bytes', signature } }),
+      bytes: chain.encode(chain.refusalMessage, {
+        refusal: { transactionId: id, nodeId, reason: 'hello.tar.gz: other bytes', signature },
+        attempt: 0,
+      }),
     },
     'message-transaction': {
       bytes: chain.encode(chain.sealedMessage, { transaction: { claims, consents, endorsements }, attempt: 0 }),
