@@ -75,7 +75,8 @@ function closeBlock(here, block, failed, depth, name) {
   if (own) counts[failed ? 'failed' : 'passed'] += 1;
   else if (failed && (block.failed > 0 || !block.failedTests)) counts.failed += 1;
   if (failed && block.failed === 0 && !block.failedTests) reportFailure(depth, name);
-  here.tests += block.tests + (own ? 1 : 0);
+  if (own) block.tests = 1;
+  here.tests += block.tests;
   if (failed) here.failedTests = true;
 }
 

@@ -39,7 +39,9 @@ const IMPURE =
 /** Lines a file, lines a function without blank lines and comments. No exception to the limit; what is above the wish may only become less. */
 const WISH = { file: 300, function: 40 };
 const LIMIT = { file: 500, function: 70 };
-const OVER_WISH = { files: 99, functions: 99 };
+const OVER_WISH = { files: 16, functions: 26 };
+/** A number that is so much too high is stale. */
+const SLACK = 6;
 
 const sources = readSources();
 
@@ -148,8 +150,13 @@ t.test('files and functions stay short', async (t) => {
   for (const { where, lines } of functions)
     if (lines > LIMIT.function) t.fail(`${where} has ${lines} lines; the limit is ${LIMIT.function}`);
   const longFiles = lengths.filter(({ lines }) => lines > WISH.file);
-  t.equal(longFiles.length, OVER_WISH.files, `files above ${WISH.file} lines (lower the number when there are fewer)`);
-  t.equal(functions.length, OVER_WISH.functions, `functions above ${WISH.function} lines (lower the number when there are fewer)`);
+  for (const [what, count, most] of [
+    [`files above ${WISH.file} lines`, longFiles.length, OVER_WISH.files],
+    [`functions above ${WISH.function} lines`, functions.length, OVER_WISH.functions],
+  ] as const) {
+    t.ok(count <= most, `${what}: ${count} of at most ${most}`);
+    t.ok(count > most - SLACK, `${what}: ${count}; lower the number in OVER_WISH`);
+  }
 });
 
 function lengthRules(): unknown {
