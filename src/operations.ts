@@ -56,7 +56,7 @@ export interface NodeStatus {
 }
 
 export interface LogQuery {
-  /** A state key, as in SPEC §2, or null for all. */
+  /** A state key, as in SPEC §4, or null for all. */
   readonly key: string | null;
   readonly fromHeight: number;
   readonly limit: number;
