@@ -1,6 +1,6 @@
 /**
- * What travels between nodes, and how large each may be. Follows docs/SPEC.md §8.3 and §9. Shapes only: who may send what and when is the network's
- * business. `attempt` grows with each re-send, because gossip drops a byte-identical message for two minutes.
+ * What travels between nodes, and how large each may be. Follows docs/SPEC.md §8.3 and §9. Shapes only: who may send what and when is the
+ * network's business. `attempt` grows with each re-send, because gossip drops a byte-identical message for two minutes.
  */
 
 import { MAX_BLOCK_BYTES, MAX_CERTIFICATE_BYTES, MAX_SEALED_BYTES } from './limits.ts';
