@@ -5,7 +5,7 @@
 
 import { type Digest, type NodeRecord, nodeIdOf, nodeOf, type Parameters, type Sha256 } from '../chain/index.ts';
 import { type BlobStore, type ClaimChecker, genericChecker, type Library, type Staging, serveTransfers } from '../registry/index.ts';
-import { serveTransactions } from './agreement/assembly.ts';
+import { serveTransactions, Transactions } from './agreement/assembly.ts';
 import { GossipCourier } from './agreement/courier.ts';
 import { Engine } from './agreement/engine.ts';
 import { Proposer } from './agreement/proposer.ts';
@@ -182,12 +182,14 @@ async function startEngine(
   const { head, members, mempool, claimCourier } = parts;
   const signState = await SignState.open(world.files, world.signer);
   const proposer = new Proposer({ ...world, head, mempool, sha256, log, metrics });
-  const assembly = { network: world.network, protocol: protocolOf(chainId, 'transactions'), sha256, lookup: mempool };
+  const lookup = new Transactions(mempool, sha256);
+  const assembly = { ...world, protocol: protocolOf(chainId, 'transactions'), sha256, lookup };
   const courier = new GossipCourier({ ...world, chainId, sha256, head, members, assembly, log, metrics });
   const engine = await Engine.start(
     { chainId, nodeId: node.nodeId, signFromHeight: node.options.signFromHeight },
     { ...deps, ...world, head, signState, courier, source: proposer, timeouts: () => head.parameters.timeouts },
   );
+  lookup.include(() => engine.values());
   head.onCommit(({ block }) => proposer.blockCommitted(block));
   mempool.onAdd(() => engine.wake());
   serveTransactions(assembly);

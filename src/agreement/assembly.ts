@@ -9,6 +9,7 @@ import {
   decode,
   digestToHex,
   encode,
+  MAX_BLOCK_BYTES,
   MAX_SEALED_BYTES,
   MAX_TRANSACTIONS_REQUEST_BYTES,
   MAX_TRANSACTIONS_RESPONSE_BYTES,
@@ -20,16 +21,55 @@ import {
   transactionsRequest,
   transactionsResponse,
 } from '../../chain/index.ts';
-import type { Network } from '../ports.ts';
+import type { Clock, Network } from '../ports.ts';
 
 const REQUEST_TIMEOUT_MS = 3_000;
 const MAX_DIGESTS_A_REQUEST = 256;
 /** What one answer may hold; the asker asks again for the rest. */
 const ANSWER_BYTES = 2 * 1024 * 1024;
 
+/** Gathering one block takes no longer, however many pieces it comes in: a slow proposer must not hold a place for ever. */
+const ASSEMBLY_MS = 10_000;
+
 /** Where sealed transactions are known by the digest of their bytes. */
 export interface SealedLookup {
   readonly sealed: (digest: Digest) => SealedTransaction | null;
+}
+
+/** The mempool, and the values of the height in work: after a restart a proposer holds its transactions nowhere else. */
+export class Transactions implements SealedLookup {
+  readonly #mempool: SealedLookup;
+  readonly #sha256: Sha256;
+  readonly #indexes = new WeakMap<Block, ReadonlyMap<string, SealedTransaction>>();
+  #values: () => Iterable<Block> = () => [];
+
+  constructor(mempool: SealedLookup, sha256: Sha256) {
+    this.#mempool = mempool;
+    this.#sha256 = sha256;
+  }
+
+  /** Looks through these blocks as well, from now on. */
+  include(values: () => Iterable<Block>): void {
+    this.#values = values;
+  }
+
+  sealed(digest: Digest): SealedTransaction | null {
+    const waiting = this.#mempool.sealed(digest);
+    if (waiting !== null) return waiting;
+    for (const block of this.#values()) {
+      const found = this.#indexOf(block).get(digestToHex(digest));
+      if (found !== undefined) return found;
+    }
+    return null;
+  }
+
+  #indexOf(block: Block): ReadonlyMap<string, SealedTransaction> {
+    const known = this.#indexes.get(block);
+    if (known !== undefined) return known;
+    const index = new Map(block.transactions.map((one) => [digestToHex(sealedDigest(this.#sha256, one)), one] as const));
+    this.#indexes.set(block, index);
+    return index;
+  }
 }
 
 export interface AssemblyDeps {
@@ -37,6 +77,7 @@ export interface AssemblyDeps {
   readonly protocol: string;
   readonly sha256: Sha256;
   readonly lookup: SealedLookup;
+  readonly clock: Clock;
 }
 
 /** Gathers the block of a proposal; null when nobody asked could give all of it in time. */
@@ -46,9 +87,10 @@ export async function assembleBlock(deps: AssemblyDeps, message: ProposalMessage
     const known = deps.lookup.sealed(digest);
     if (known !== null) found.set(digestToHex(digest), known);
   }
+  const untilMs = deps.clock.nowMs() + ASSEMBLY_MS;
   for (const peer of peers) {
-    const progress = await fetchMissing(deps, message.sealedDigests, found, peer);
-    if (progress === 'complete') break;
+    const progress = await fetchMissing(deps, { wanted: message.sealedDigests, found, untilMs }, peer);
+    if (progress !== 'incomplete') break;
   }
   const transactions: SealedTransaction[] = [];
   for (const digest of message.sealedDigests) {
@@ -59,23 +101,32 @@ export async function assembleBlock(deps: AssemblyDeps, message: ProposalMessage
   return { header: message.header, transactions, lastCommit: message.lastCommit, evidence: message.evidence };
 }
 
-/** Asks one peer for what is missing, as often as it gives something new. */
+interface Gathering {
+  readonly wanted: readonly Digest[];
+  readonly found: Map<string, SealedTransaction>;
+  readonly untilMs: number;
+}
+
+/** Asks one peer for what is missing, as often as it gives something new; `over` when the time is, or what came is too much for a block. */
 async function fetchMissing(
   deps: AssemblyDeps,
-  wanted: readonly Digest[],
-  found: Map<string, SealedTransaction>,
+  { wanted, found, untilMs }: Gathering,
   peer: string,
-): Promise<'complete' | 'incomplete'> {
+): Promise<'complete' | 'incomplete' | 'over'> {
+  let fetchedBytes = 0;
   for (;;) {
     const missing = wanted.filter((digest) => !found.has(digestToHex(digest)));
     if (missing.length === 0) return 'complete';
+    if (deps.clock.nowMs() >= untilMs || fetchedBytes > MAX_BLOCK_BYTES) return 'over';
+    const asked = new Set(missing.slice(0, MAX_DIGESTS_A_REQUEST).map(digestToHex));
     const before = found.size;
-    const answer = await ask(deps, peer, missing.slice(0, MAX_DIGESTS_A_REQUEST));
-    for (const bytes of answer) {
+    for (const bytes of await ask(deps, peer, missing.slice(0, MAX_DIGESTS_A_REQUEST))) {
       const transaction = decode(sealedTransaction, bytes, { maxBytes: MAX_SEALED_BYTES });
       if (!transaction.ok) continue;
       const key = digestToHex(sealedDigest(deps.sha256, transaction.value));
-      if (missing.some((digest) => digestToHex(digest) === key)) found.set(key, transaction.value);
+      if (!asked.delete(key)) continue;
+      found.set(key, transaction.value);
+      fetchedBytes += bytes.length;
     }
     if (found.size === before) return 'incomplete';
   }

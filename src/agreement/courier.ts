@@ -6,19 +6,23 @@
 import {
   type Block,
   type CertificateMessage,
+  certificateDigest,
   certificateMessage,
   type Digest,
   decode,
   digestToHex,
   encode,
+  evidence as evidenceSchema,
   type HelpResponse,
   MAX_CERTIFICATE_MESSAGE_BYTES,
   MAX_PROPOSAL_MESSAGE_BYTES,
   MAX_VOTE_MESSAGE_BYTES,
+  merkleRoot,
   nodeKeyAt,
   type ProposalMessage,
   proposalMessage,
   proposalPayload,
+  rootOfLeafHashes,
   type Sha256,
   type SignedVote,
   sameBytes,
@@ -27,32 +31,36 @@ import {
   votePayload,
 } from '../../chain/index.ts';
 import {
-  asHeight,
-  asRound,
   currentProposals,
   knownVotes,
   latestPolka,
   MAX_FUTURE_ROUNDS,
+  MAX_PROPOSALS_PER_ROUND,
   ownLastVotes,
   type Proposal,
-  proposerOf,
   roundCertificate,
   type Vote,
 } from '../../consensus/index.ts';
 import { topicOf } from '../channels.ts';
+import { verdictOn, verdictsOn } from '../crypto/verdict.ts';
 import type { Head } from '../ledger/head.ts';
-import type { Members } from '../ledger/members.ts';
+import { type Members, proposerAt } from '../ledger/members.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { Clock, Logger, MessageVerdict, Network, SignatureVerifier, SignedItem } from '../ports.ts';
 import { type AssemblyDeps, assembleBlock } from './assembly.ts';
+import { certificateFromMessage, isNews, isWellFormed } from './certificate-messages.ts';
 import type { Courier, Engine } from './engine.ts';
 import { proposalFromRecord, proposalToRecord, valueIdOfDigest, voteFromRecord, voteToRecord } from './records.ts';
 import { isTimely } from './time.ts';
 
 /** Early messages of the next height, kept until this node gets there: a proposal and a few votes from each validator. */
 const MAX_EARLY = 1024;
+/** Slots of votes; the oldest go first. */
 const MAX_SEEN = 50_000;
-/** Proposals being assembled at a time; two a round are all that the machine takes. */
+const MAX_VOTES_A_SLOT = 2;
+/** A known message that comes again is passed on this often at the most. */
+const PASS_ON_MS = 500;
+/** Proposals being assembled at a time. */
 const MAX_ASSEMBLIES = 8;
 const MAX_HELP_VOTES = 1024;
 
@@ -71,11 +79,28 @@ export interface CourierDeps {
 
 type Early = () => void;
 
+/** Who brought a proposal, and when by this node's clock. */
+interface Source {
+  readonly from: string;
+  readonly receivedMs: number;
+}
+
+interface SeenVote {
+  /** Hex of the block id, or nil. */
+  readonly value: string;
+  readonly signature: Uint8Array;
+  passedOnMs: number;
+}
+
 export class GossipCourier implements Courier {
   readonly #deps: CourierDeps;
   #engine: Engine | null = null;
-  /** Votes verified in this height and the next: slot and value → their signature. */
-  readonly #seen = new Map<string, Uint8Array>();
+  /** Votes verified in this height and the next, by slot: two of a slot at the most, for the second one is evidence. */
+  readonly #seen = new Map<string, SeenVote[]>();
+  /** Proposals verified in this height and the next, by the digest of all but their attempt: when each was last passed on. */
+  readonly #seenProposals = new Map<string, { readonly height: number; passedOnMs: number }>();
+  /** What was proposed in each round of them, two values at the most. */
+  readonly #proposed = new Map<string, Set<string>>();
   readonly #assembling = new Set<string>();
   #early: Early[] = [];
   #attempt = 0;
@@ -88,7 +113,7 @@ export class GossipCourier implements Courier {
   start(engine: Engine): void {
     this.#engine = engine;
     const { network, chainId } = this.#deps;
-    network.subscribe(topicOf(chainId, 'vote'), (from, data) => this.#onVote(from, data));
+    network.subscribe(topicOf(chainId, 'vote'), (_from, data) => this.#onVote(data));
     network.subscribe(topicOf(chainId, 'proposal'), (from, data) => this.#onProposal(from, data));
     network.subscribe(topicOf(chainId, 'certificate'), (_from, data) => this.#onCertificate(data));
   }
@@ -101,9 +126,12 @@ export class GossipCourier implements Courier {
     this.#publish('proposal', encode(proposalMessage, this.#proposalMessage(proposal, block)));
   }
 
-  heightStarted(): void {
+  heightStarted(height: number): void {
     this.#attempt = 0;
-    this.#seen.clear();
+    const isPast = (key: string): boolean => Number(key.slice(0, key.indexOf('/'))) < height;
+    for (const key of this.#seen.keys()) if (isPast(key)) this.#seen.delete(key);
+    for (const key of this.#proposed.keys()) if (isPast(key)) this.#proposed.delete(key);
+    for (const [key, seen] of this.#seenProposals) if (seen.height < height) this.#seenProposals.delete(key);
     for (const early of this.#early.splice(0)) early();
   }
 
@@ -160,12 +188,12 @@ export class GossipCourier implements Courier {
     });
   }
 
-  async #onVote(_from: string, data: Uint8Array): Promise<MessageVerdict> {
+  async #onVote(data: Uint8Array): Promise<MessageVerdict> {
     const message = decode(voteMessage, data, { maxBytes: MAX_VOTE_MESSAGE_BYTES });
     if (!message.ok) return 'reject';
     const verdict = await this.#checkVote(message.value.vote);
     if (verdict === 'new') this.#take(message.value.vote);
-    return verdict === 'new' || verdict === 'known' ? 'accept' : verdict;
+    return verdict === 'new' ? 'accept' : verdict;
   }
 
   /** Hands a verified vote to the engine, now or when its height begins. */
@@ -176,17 +204,43 @@ export class GossipCourier implements Courier {
     this.#whenReached(vote.height, () => engine.submit(vote.height, { kind: 'vote', vote: voteFromRecord(vote) }));
   }
 
-  async #checkVote(vote: SignedVote): Promise<'new' | 'known' | 'ignore' | 'reject'> {
-    const engine = this.#engine;
-    if (engine === null || !this.#isNear(vote.height) || this.#isFarRound(vote.height, vote.round)) return 'ignore';
+  /** `new`: valid and to be taken. `accept`: known, and due to be passed on again for those who lost it. */
+  async #checkVote(vote: SignedVote): Promise<'new' | MessageVerdict> {
+    if (!this.#isNear(vote.height) || this.#isFarRound(vote.height, vote.round)) return 'ignore';
     const key = nodeKeyAt(this.#deps.head.view, vote.height, vote.nodeId);
     if (key === null) return 'ignore';
-    const slot = `${vote.height}/${vote.round}/${vote.type}/${digestToHex(vote.nodeId)}/${vote.blockId === null ? 'nil' : digestToHex(vote.blockId)}`;
-    const known = this.#seen.get(slot);
-    if (known !== undefined && sameBytes(known, vote.signature)) return 'known';
-    if (!(await this.#deps.verifier.verify(this.#voteItem(key, vote)))) return 'reject';
-    if (this.#seen.size < MAX_SEEN) this.#seen.set(slot, vote.signature);
+    const slot = `${vote.height}/${vote.round}/${vote.type}/${digestToHex(vote.nodeId)}`;
+    const value = vote.blockId === null ? 'nil' : digestToHex(vote.blockId);
+    const before = this.#knownVote(slot, value);
+    if (before === 'full') return 'ignore';
+    if (before !== null && sameBytes(before.signature, vote.signature)) return this.#again(before);
+    const valid = await verdictOn(this.#deps.verifier, this.#voteItem(key, vote));
+    if (valid !== true) return valid === null ? 'ignore' : 'reject';
+    // Signed twice alike says nothing new; and another copy may have been checked meanwhile.
+    if (this.#knownVote(slot, value) !== null) return 'ignore';
+    this.#remember(slot, { value, signature: vote.signature, passedOnMs: this.#deps.clock.nowMs() });
     return 'new';
+  }
+
+  #knownVote(slot: string, value: string): SeenVote | 'full' | null {
+    const seen = this.#seen.get(slot) ?? [];
+    return seen.find((one) => one.value === value) ?? (seen.length >= MAX_VOTES_A_SLOT ? 'full' : null);
+  }
+
+  #remember(slot: string, vote: SeenVote): void {
+    const seen = this.#seen.get(slot);
+    if (seen !== undefined) seen.push(vote);
+    else this.#seen.set(slot, [vote]);
+    const oldest = this.#seen.size > MAX_SEEN ? this.#seen.keys().next().value : undefined;
+    if (oldest !== undefined) this.#seen.delete(oldest);
+  }
+
+  /** Attempts are not signed, so anybody may count them up: what is known is passed on now and then, not at will. */
+  #again(seen: { passedOnMs: number }): 'accept' | 'ignore' {
+    const nowMs = this.#deps.clock.nowMs();
+    if (nowMs - seen.passedOnMs < PASS_ON_MS) return 'ignore';
+    seen.passedOnMs = nowMs;
+    return 'accept';
   }
 
   #voteItem(publicKey: Uint8Array, vote: SignedVote): SignedItem {
@@ -199,36 +253,68 @@ export class GossipCourier implements Courier {
   }
 
   async #takeProposal(from: string, message: ProposalMessage): Promise<MessageVerdict> {
-    const { proposal, header } = message;
-    if (this.#engine === null || !this.#isNear(proposal.height) || this.#isFarRound(proposal.height, proposal.round)) return 'ignore';
-    const key = nodeKeyAt(this.#deps.head.view, proposal.height, proposal.nodeId);
+    const { clock, head, sha256, verifier, chainId } = this.#deps;
+    const { proposal } = message;
+    const receivedMs = clock.nowMs();
+    if (!this.#isNear(proposal.height) || this.#isFarRound(proposal.height, proposal.round)) return 'ignore';
+    const key = nodeKeyAt(head.view, proposal.height, proposal.nodeId);
     if (key === null) return 'ignore';
-    const item = { publicKey: key, message: proposalPayload(this.#deps.chainId, proposal), signature: proposal.signature };
-    if (!(await this.#deps.verifier.verify(item))) return 'reject';
-    const sound = header.height === proposal.height && sameBytes(this.#deps.head.idOf(header), proposal.blockId);
-    if (!sound) return 'reject';
-    this.#whenReached(proposal.height, () => this.#assemble(message, from));
+    const content = digestToHex(sha256(encode(proposalMessage, { ...message, attempt: 0 })));
+    const seen = this.#seenProposals.get(content);
+    if (seen !== undefined) {
+      if (this.#engine?.height === proposal.height) this.#assemble(message, { from, receivedMs });
+      return this.#again(seen);
+    }
+    if (!sameBytes(proposerAt(head.view, proposal.height, proposal.round), proposal.nodeId)) return 'reject';
+    const item = { publicKey: key, message: proposalPayload(chainId, proposal), signature: proposal.signature };
+    const valid = await verdictOn(verifier, item);
+    if (valid !== true) return valid === null ? 'ignore' : 'reject';
+    if (!this.#isWhole(message)) return 'reject';
+    if (!this.#noteProposal(message, content, receivedMs)) return 'ignore';
+    this.#whenReached(proposal.height, () => this.#assemble(message, { from, receivedMs }));
     return 'accept';
   }
 
+  /** Whether everything beside the header is what the header, which alone is signed for, commits to. */
+  #isWhole({ proposal, header, sealedDigests, lastCommit, evidence }: ProposalMessage): boolean {
+    const { head, sha256 } = this.#deps;
+    if (header.height !== proposal.height || !sameBytes(head.idOf(header), proposal.blockId)) return false;
+    if (!sameBytes(rootOfLeafHashes(sha256, sealedDigests), header.transactionsRoot)) return false;
+    const evidenceBytes = evidence.map((one) => encode(evidenceSchema, one));
+    if (!sameBytes(merkleRoot(sha256, evidenceBytes), header.evidenceRoot)) return false;
+    if (lastCommit === null || header.lastCommitDigest === null) return lastCommit === null && header.lastCommitDigest === null;
+    return sameBytes(certificateDigest(sha256, lastCommit), header.lastCommitDigest);
+  }
+
+  /** False for a third value of one round, or another signature under a known one: the machine needs neither. */
+  #noteProposal({ proposal }: ProposalMessage, content: string, passedOnMs: number): boolean {
+    const round = `${proposal.height}/${proposal.round}`;
+    const said = `${digestToHex(proposal.blockId)}/${proposal.validRound}`;
+    const proposed = this.#proposed.get(round) ?? new Set<string>();
+    if (proposed.has(said) || proposed.size >= MAX_PROPOSALS_PER_ROUND) return false;
+    this.#proposed.set(round, proposed.add(said));
+    this.#seenProposals.set(content, { height: proposal.height, passedOnMs });
+    return true;
+  }
+
   /** Gathers the value of a proposal, checks it, and hands both to the engine. */
-  #assemble(message: ProposalMessage, from: string): void {
+  #assemble(message: ProposalMessage, source: Source): void {
     const engine = this.#engine;
-    const key = `${message.proposal.round}/${digestToHex(message.proposal.blockId)}`;
-    if (engine === null || this.#assembling.has(key) || this.#assembling.size >= MAX_ASSEMBLIES) return;
     const proposal = proposalFromRecord(message.proposal);
-    if (currentProposals(engine.machine).some((one) => sameBytes(one.signature, proposal.signature))) return;
-    const isProposer = proposerOf(engine.validators, asHeight(proposal.height), asRound(proposal.round)) === proposal.nodeId;
-    if (!isProposer) return;
+    const key = `${proposal.height}/${proposal.round}/${proposal.valueId}/${proposal.validRound}`;
+    if (engine === null || engine.height !== proposal.height) return;
+    if (this.#assembling.has(key) || this.#assembling.size >= MAX_ASSEMBLIES) return;
+    const received = engine.machine.proposals.rounds.get(proposal.round) ?? [];
+    if (received.some((one) => one.proposal.valueId === proposal.valueId && one.proposal.validRound === proposal.validRound)) return;
     this.#assembling.add(key);
-    const receivedMs = this.#deps.clock.nowMs();
-    this.#check(engine, message, proposal, from, receivedMs)
+    this.#check(engine, message, source)
       .catch((error: unknown) => this.#deps.log.error({ height: proposal.height, error: String(error) }, 'proposal could not be checked'))
       .finally(() => this.#assembling.delete(key));
   }
 
-  async #check(engine: Engine, message: ProposalMessage, proposal: Proposal, from: string, receivedMs: number): Promise<void> {
+  async #check(engine: Engine, message: ProposalMessage, { from, receivedMs }: Source): Promise<void> {
     const { head, log, metrics } = this.#deps;
+    const proposal = proposalFromRecord(message.proposal);
     const known = engine.value(valueIdOfDigest(message.proposal.blockId));
     const proposer = this.#deps.members.peerOf(message.proposal.nodeId);
     const peers = proposer === null || proposer === from ? [from] : [proposer, from];
@@ -239,7 +325,7 @@ export class GossipCourier implements Courier {
     }
     if (engine.height !== proposal.height) return;
     const result = await head.check(block);
-    if (result === 'unknown') return;
+    if (result === 'unknown' || engine.height !== proposal.height || head.height >= proposal.height) return;
     if (!result.ok) log.warn({ height: proposal.height, round: proposal.round, from, ...result.refusal }, 'proposal refused');
     const timely = proposal.validRound !== null || isTimely(head.parameters, block.header, proposal.round, receivedMs);
     if (!timely) {
@@ -249,34 +335,26 @@ export class GossipCourier implements Courier {
     engine.submitProposal(proposal, block, !result.ok || !roundFits(block, proposal) ? 'invalid' : timely ? 'valid' : 'untimely');
   }
 
+  /** Checks every vote of a certificate of the height in work and applies it whole. */
   async #onCertificate(data: Uint8Array): Promise<MessageVerdict> {
     const message = decode(certificateMessage, data, { maxBytes: MAX_CERTIFICATE_MESSAGE_BYTES });
     if (!message.ok) return 'reject';
-    if (this.#engine === null || message.value.height !== this.#engine.height) return 'ignore';
-    return (await this.#takeCertificate(message.value)) ? 'accept' : 'reject';
-  }
-
-  /** Checks every vote of a certificate of the height in work and applies it whole; false when it is forged. */
-  async #takeCertificate(certificate: CertificateMessage): Promise<boolean> {
     const engine = this.#engine;
-    if (engine === null || certificate.height !== engine.height) return false;
+    if (engine === null || message.value.height !== engine.height) return 'ignore';
+    const input = certificateFromMessage(message.value);
+    if (input === null || !isWellFormed(engine.machine, input)) return 'reject';
+    if (!isNews(engine.machine, input)) return 'ignore';
     const items: SignedItem[] = [];
-    for (const vote of certificate.votes) {
+    for (const vote of message.value.votes) {
       const key = nodeKeyAt(this.#deps.head.view, vote.height, vote.nodeId);
-      if (key === null || vote.height !== certificate.height) return false;
+      if (key === null) return 'ignore';
       items.push(this.#voteItem(key, vote));
     }
-    if ((await this.#deps.verifier.verifyMany(items)).includes(false)) return false;
-    const base = { height: asHeight(certificate.height), round: asRound(certificate.round), votes: certificate.votes.map(voteFromRecord) };
-    if (certificate.kind === 'round') {
-      engine.submit(certificate.height, { kind: 'roundCertificate', certificate: base });
-      return true;
-    }
-    const valueId = base.votes[0]?.valueId ?? null;
-    if (valueId === null) return false;
-    const kind = certificate.kind === 'polka' ? 'polkaCertificate' : 'commitCertificate';
-    engine.submit(certificate.height, { kind, certificate: { ...base, valueId } });
-    return true;
+    const verdicts = await verdictsOn(this.#deps.verifier, items);
+    if (verdicts === null) return 'ignore';
+    if (verdicts.includes(false)) return 'reject';
+    engine.submit(message.value.height, input);
+    return 'accept';
   }
 
   #proposalMessage(proposal: Proposal, block: Block): ProposalMessage {

@@ -30,7 +30,7 @@ import type { SignState, Slot } from './sign-state.ts';
 import { Values } from './values.ts';
 import { Wal } from './wal.ts';
 
-/** Inputs waiting for the machine; a flood beyond it is dropped, gossip brings back what matters. */
+/** Inputs of others waiting for the machine; a flood beyond it is dropped, gossip brings back what matters. Own ones never are. */
 const MAX_EVENTS = 10_000;
 const DECIDE_AGAIN_MS = 1_000;
 
@@ -105,7 +105,7 @@ export class Engine {
   static async start(options: EngineOptions, deps: EngineDeps): Promise<Engine> {
     const { wal, replay } = await Wal.open(deps.files, deps.head.height + 1);
     const engine = new Engine(options, deps, wal);
-    if (deps.head.height > 0) engine.foundBehind(deps.head.height);
+    engine.foundBehind(deps.head.height);
     const outputs: Output[] = [];
     const proposed = new Set<number>();
     for (const entry of replay) {
@@ -119,7 +119,10 @@ export class Engine {
     if (replay.length > 0) deps.log.info({ height: engine.height, entries: replay.length }, 'write-ahead log replayed');
     deps.head.onCommit(() => engine.#push({ kind: 'advance' }));
     engine.#working = true;
-    for (const output of outputs) if (output.kind !== 'getValue' || !proposed.has(output.round)) await engine.#perform(output);
+    for (const output of outputs) {
+      const isPast = output.kind === 'getValue' && (proposed.has(output.round) || output.round !== engine.machine.consensus.round);
+      if (!isPast) await engine.#perform(output);
+    }
     engine.#working = false;
     engine.#deps.courier.heightStarted(engine.height);
     engine.#work();
@@ -147,26 +150,27 @@ export class Engine {
   /** Others are at that height. A node that started without a sign state may have voted up to the next one, and forgotten it. */
   foundBehind(height: number): void {
     const { signState, log, fatal } = this.#deps;
-    if (signState.remembered || signState.height > 0 || height < signState.silentThrough) return;
+    if (signState.remembered || height < signState.silentThrough) return;
     log.warn({ throughHeight: height + 1 }, 'no sign state was found: this node keeps silent where it may have voted before');
     signState.keepSilentThrough(height + 1).catch(fatal);
   }
 
-  /** A verified input for the height in work; for any other height it is dropped. */
+  /** A verified input from others for the height in work; for any other height it is dropped. */
   submit(height: number, input: Input): void {
-    this.#push({ kind: 'input', height, input });
+    if (this.#events.length < MAX_EVENTS) this.#push({ kind: 'input', height, input });
   }
 
   /** A verified proposal with its value; the value is in the WAL before the machine sees it. */
   submitProposal(proposal: Proposal, block: Block, verdict: 'valid' | 'untimely' | 'invalid'): void {
-    this.#push({ kind: 'value', height: proposal.height, block, id: proposal.valueId });
-    this.submit(proposal.height, { kind: 'proposal', proposal, valid: verdict === 'valid' });
+    if (this.#events.length >= MAX_EVENTS) return;
+    if (verdict !== 'invalid') this.#push({ kind: 'value', height: proposal.height, block, id: proposal.valueId });
+    this.#tell(proposal.height, { kind: 'proposal', proposal, valid: verdict === 'valid' });
     if (verdict === 'untimely' && proposal.height === this.height) this.#untimely.set(proposal.valueId, proposal);
   }
 
   /** There may be something to decide: looks, and wakes the machine if so. */
   wake(): void {
-    if (this.#machine.consensus.step === 'waiting' && this.#deps.source.wanted()) this.submit(this.height, { kind: 'valueWanted' });
+    if (this.#machine.consensus.step === 'waiting' && this.#deps.source.wanted()) this.#tell(this.height, { kind: 'valueWanted' });
   }
 
   value(id: ValueId): Block | null {
@@ -184,8 +188,13 @@ export class Engine {
     await this.#wal.close();
   }
 
+  /** An input of this node's own; without it the height might stand still, so there is always room for it. */
+  #tell(height: number, input: Input): void {
+    this.#push({ kind: 'input', height, input });
+  }
+
   #push(event: Event): void {
-    if (this.#stopped || (this.#events.length >= MAX_EVENTS && event.kind !== 'advance')) return;
+    if (this.#stopped) return;
     this.#events.push(event);
     this.#work();
   }
@@ -195,12 +204,15 @@ export class Engine {
     this.#working = true;
     this.#drain()
       .catch((error: unknown) => {
+        const isNews = !this.#stopped;
         this.#stopped = true;
-        this.#deps.fatal(error);
+        if (isNews) this.#deps.fatal(error);
       })
       .finally(() => {
         this.#working = false;
-        for (const resolve of this.#idle.splice(0)) resolve();
+        // What came between the end of the work and here has found the machine busy.
+        if (this.#events.length > 0 && !this.#stopped) this.#work();
+        else for (const resolve of this.#idle.splice(0)) resolve();
       });
   }
 
@@ -229,7 +241,7 @@ export class Engine {
     const missing = missingValue(this.#machine);
     const proposal = missing === null ? undefined : this.#untimely.get(missing.valueId);
     if (proposal === undefined || !this.#untimely.delete(proposal.valueId)) return;
-    this.submit(proposal.height, { kind: 'proposal', proposal, valid: true });
+    this.#tell(proposal.height, { kind: 'proposal', proposal, valid: true });
   }
 
   #step(input: Input): readonly Output[] {
@@ -267,7 +279,7 @@ export class Engine {
   #timeOut(timeout: Timeout): void {
     if (timeout.height === this.height && timeout.round === this.#machine.consensus.round)
       this.#deps.metrics.consensusTimeout(timeout.kind);
-    this.submit(timeout.height, { kind: 'timeout', timeout });
+    this.#tell(timeout.height, { kind: 'timeout', timeout });
   }
 
   async #proposeNew(round: Round): Promise<void> {
@@ -276,14 +288,16 @@ export class Engine {
     const built = await this.#deps.source.build(round);
     if (built === null) return;
     const { block, blockId } = built;
+    // Block sync may have moved the head meanwhile: then this height is over.
+    if (block.header.height !== height) return;
     const id = valueIdOfDigest(blockId);
     this.#push({ kind: 'value', height, block, id });
-    this.submit(height, { kind: 'proposeValue', round, valueId: id });
+    this.#tell(height, { kind: 'proposeValue', round, valueId: id });
   }
 
   async #propose(output: Extract<Output, { kind: 'propose' }>): Promise<void> {
     const block = this.#values.get(output.valueId);
-    invariant(block !== null, 'a proposed value is at hand');
+    if (block === null) return this.#lacks(output);
     const blockId = digestFromHex(output.valueId);
     const payload = proposalPayload(this.#options.chainId, {
       height: output.height,
@@ -295,7 +309,7 @@ export class Engine {
     if (signature === null) return;
     const { height, round, valueId, validRound } = output;
     const proposal: Proposal = { height, round, valueId, validRound, nodeId: this.#self(), signature };
-    this.submit(height, { kind: 'proposal', proposal, valid: true });
+    this.#tell(height, { kind: 'proposal', proposal, valid: true });
     this.#deps.courier.sendProposal(proposal, block);
   }
 
@@ -305,17 +319,23 @@ export class Engine {
     const signature = await this.#sign({ height, round, step: type }, votePayload(this.#options.chainId, { type, height, round, blockId }));
     if (signature === null) return;
     const vote: Vote = { type, height, round, valueId, nodeId: this.#self(), signature };
-    this.submit(height, { kind: 'vote', vote });
+    this.#tell(height, { kind: 'vote', vote });
     this.#deps.courier.sendVote(vote);
   }
 
   async #decide(output: Extract<Output, { kind: 'decide' }>): Promise<void> {
     const { certificate } = output;
     const block = this.#values.get(certificate.valueId);
-    invariant(block !== null, 'a decided value is at hand');
+    if (block === null) return this.#lacks(certificate);
     const result = await this.#deps.head.extend(block, certificateToRecord(certificate));
-    if (result.kind === 'unknown') this.#deps.timers.set(DECIDE_AGAIN_MS, () => this.#push({ kind: 'decided', output }));
+    if (result.kind === 'unknown') this.#timers.push(this.#deps.timers.set(DECIDE_AGAIN_MS, () => this.#push({ kind: 'decided', output })));
     if (result.kind === 'refused') invariant(false, `a decided block is refused: ${result.refusal.code}: ${result.refusal.detail}`);
+  }
+
+  /** So many values were proposed that one had to go, and it was this one: others hold it, and block sync brings it. */
+  #lacks(wanted: { readonly height: number; readonly round: number; readonly valueId: ValueId }): void {
+    const { height, round, valueId } = wanted;
+    this.#deps.log.warn({ height, round, blockId: valueId }, 'a value of this height is no longer at hand');
   }
 
   async #decideAgain(output: Extract<Output, { kind: 'decide' }>): Promise<void> {

@@ -1,7 +1,8 @@
 /**
  * An append-only file of checksummed frames, for the write-ahead log and the sign state. SPEC §11.1.
  * A frame is [length u32 BE][CRC-32 of the body u32 BE][body]. A torn tail (the last write of a crash) is cut and work goes on;
- * damage before the tail is an error, for a log that lost its middle is no log.
+ * damage before the tail is an error, for a log that lost its middle is no log. It is told from a torn tail by the sound frames that follow
+ * up to the very end of the file; bytes inside a torn body that look like a frame don't make it one.
  */
 
 import { crc32 } from 'node:zlib';
@@ -29,6 +30,7 @@ export class FrameLog {
   readonly #handle: FileHandle;
   #size: number;
   #pending: Uint8Array[] = [];
+  #tail: Promise<void> = Promise.resolve();
 
   private constructor(handle: FileHandle, size: number) {
     this.#handle = handle;
@@ -54,14 +56,22 @@ export class FrameLog {
     this.#pending.push(frame(body));
   }
 
-  /** Writes what is queued and resolves when it is durable. */
+  /**
+   * Writes what is queued and resolves when it is durable. One write at a time, in the order of the calls; after a failed one every later
+   * one fails with the same error, for nobody knows what the disk holds.
+   */
   async sync(): Promise<void> {
+    this.#tail = this.#tail.then(() => this.#flush());
+    await this.#tail;
+  }
+
+  async #flush(): Promise<void> {
     if (this.#pending.length === 0) return;
     const data = concat(this.#pending);
     this.#pending = [];
     await this.#handle.write(data, this.#size);
-    this.#size += data.length;
     await this.#handle.sync();
+    this.#size += data.length;
   }
 
   async close(): Promise<void> {
@@ -87,7 +97,7 @@ function readFrames(data: Uint8Array, path: string): { readonly bodies: Uint8Arr
     bodies.push(body);
     offset += HEADER_BYTES + body.length;
   }
-  if (offset < data.length && followedByFrame(data, offset)) throw new DamagedLogError(path, offset);
+  if (offset < data.length && followedByFrames(data, offset)) throw new DamagedLogError(path, offset);
   return { bodies, end: offset };
 }
 
@@ -102,9 +112,17 @@ function readFrame(data: Uint8Array, offset: number): Uint8Array | null {
   return crc32(body) === view.getUint32(4) ? body : null;
 }
 
-/** Whether any sound frame stands behind the broken one: then it is damage, not a torn tail. */
-function followedByFrame(data: Uint8Array, broken: number): boolean {
-  for (let offset = broken + 1; offset + HEADER_BYTES < data.length; offset += 1) {
+/** Whether a sound frame stands behind the broken one, and others after it to the end: then it is damage, not a torn tail. */
+function followedByFrames(data: Uint8Array, broken: number): boolean {
+  const view = new DataView(data.buffer, data.byteOffset);
+  // 1 where a row of frames, by their lengths alone, would end exactly at the end of the file; found from the back in one go.
+  const endsWell = new Uint8Array(data.length - broken + 1);
+  endsWell[data.length - broken] = 1;
+  for (let offset = data.length - HEADER_BYTES - 1; offset > broken; offset -= 1) {
+    const length = view.getUint32(offset);
+    const next = offset + HEADER_BYTES + length;
+    if (length === 0 || length > MAX_FRAME_BYTES || next > data.length || endsWell[next - broken] !== 1) continue;
+    endsWell[offset - broken] = 1;
     if (readFrame(data, offset) !== null) return true;
   }
   return false;

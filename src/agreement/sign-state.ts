@@ -33,15 +33,16 @@ export interface Slot {
 export class SignState {
   readonly #files: FileSystem;
   readonly #signer: Signer;
-  #log: FrameLog;
+  /** Null until there is something to remember: the file appears with its first entry in it. */
+  #log: FrameLog | null;
+  #tail: Promise<unknown> = Promise.resolve();
   /** Slots of the highest height signed at, by round and step. */
   #slots: Map<string, SignedSlot>;
   #last: SignedSlot | null;
   #silentThrough = 0;
-  /** True when the file was there: this node remembers what it signed, be it nothing. */
-  readonly remembered: boolean;
+  readonly #forgotten: boolean;
 
-  private constructor(files: FileSystem, signer: Signer, log: FrameLog, entries: readonly Entry[], remembered: boolean) {
+  private constructor(files: FileSystem, signer: Signer, log: FrameLog | null, entries: readonly Entry[]) {
     this.#files = files;
     this.#signer = signer;
     this.#log = log;
@@ -51,11 +52,11 @@ export class SignState {
       if (entry.kind === 'signed') this.#remember(entry);
       else this.#silentThrough = Math.max(this.#silentThrough, entry.throughHeight);
     }
-    this.remembered = remembered;
+    this.#forgotten = this.#last === null && (log === null || entries.length > 0);
   }
 
   static async open(files: FileSystem, signer: Signer): Promise<SignState> {
-    const remembered = (await files.stat(SIGN_STATE_FILE)) !== null;
+    if ((await files.stat(SIGN_STATE_FILE)) === null) return new SignState(files, signer, null, []);
     const { log, bodies } = await FrameLog.open(files, SIGN_STATE_FILE);
     await files.syncFolder('');
     const entries = bodies.map((body) => {
@@ -63,7 +64,15 @@ export class SignState {
       invariant(entry.ok, 'the sign state holds a sound frame that is no entry');
       return entry.value;
     });
-    return new SignState(files, signer, log, entries, remembered);
+    return new SignState(files, signer, log, entries);
+  }
+
+  /**
+   * False when the file was missing, now or at an earlier start, and nothing was signed since: this node may have signed what it does not
+   * know. An empty file is the memory of having signed nothing; it comes with the keys.
+   */
+  get remembered(): boolean {
+    return !this.#forgotten || this.#last !== null;
   }
 
   /** Height of the last signature, 0 before the first. */
@@ -76,12 +85,11 @@ export class SignState {
     return this.#silentThrough;
   }
 
-  /** Remembers for good to keep silent up to this height. */
+  /** Remembers for good to keep silent up to this height; in force at once. */
   async keepSilentThrough(height: number): Promise<void> {
     if (height <= this.#silentThrough) return;
     this.#silentThrough = height;
-    this.#log.append(encode(entrySchema, { kind: 'silent', throughHeight: height }));
-    await this.#log.sync();
+    await this.#inTurn(() => this.#write({ kind: 'silent', throughHeight: height }));
   }
 
   /** What was signed in the slot, or null. Knows the highest height only. */
@@ -91,6 +99,15 @@ export class SignState {
 
   /** The signature, durable before it is returned; null = stay silent in this slot. */
   async sign(slot: Slot, payload: Uint8Array): Promise<Uint8Array | null> {
+    return await this.#inTurn(() => this.#sign(slot, payload));
+  }
+
+  async close(): Promise<void> {
+    await this.#tail.catch(() => undefined);
+    await this.#log?.close();
+  }
+
+  async #sign(slot: Slot, payload: Uint8Array): Promise<Uint8Array | null> {
     const known = this.signed(slot);
     if (known !== null) return sameBytes(known.payload, payload) ? known.signature : null;
     if (this.#last !== null && !isAfter(slot, this.#last)) return null;
@@ -102,15 +119,24 @@ export class SignState {
       payload,
       signature: this.#signer.sign('consensus', payload),
     };
+    await this.#write(entry);
     this.#remember(entry);
-    if (this.#log.sizeBytes > COMPACT_BYTES) await this.#compact();
-    this.#log.append(encode(entrySchema, entry));
-    await this.#log.sync();
+    if ((this.#log?.sizeBytes ?? 0) > COMPACT_BYTES) await this.#compact();
     return entry.signature;
   }
 
-  async close(): Promise<void> {
-    await this.#log.close();
+  /** One at a time; after a failure nothing more is written, for nobody knows what the disk holds. */
+  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#tail.then(work);
+    this.#tail = turn;
+    turn.catch(() => undefined);
+    return await turn;
+  }
+
+  async #write(entry: Entry): Promise<void> {
+    if (this.#log === null) return await this.#rewrite([entry]);
+    this.#log.append(encode(entrySchema, entry));
+    await this.#log.sync();
   }
 
   #remember(entry: SignedSlot): void {
@@ -119,17 +145,21 @@ export class SignState {
     this.#last = entry;
   }
 
-  /** Rewrites the file with the slots of the highest height alone, by a durable rename. */
+  /** Keeps the slots of the highest height alone. */
   async #compact(): Promise<void> {
+    await this.#rewrite([{ kind: 'silent', throughHeight: this.#silentThrough }, ...this.#slots.values()]);
+  }
+
+  /** Makes the file anew by a durable rename: it is there with all of these entries, or it is what it was. */
+  async #rewrite(entries: readonly Entry[]): Promise<void> {
     const temporary = `${SIGN_STATE_FILE}.new`;
     await this.#files.remove(temporary);
     const { log } = await FrameLog.open(this.#files, temporary);
-    log.append(encode(entrySchema, { kind: 'silent', throughHeight: this.#silentThrough }));
-    for (const entry of this.#slots.values()) log.append(encode(entrySchema, entry));
+    for (const entry of entries) log.append(encode(entrySchema, entry));
     await log.sync();
     await this.#files.rename(temporary, SIGN_STATE_FILE);
     await this.#files.syncFolder('');
-    await this.#log.close();
+    await this.#log?.close();
     this.#log = log;
   }
 }

@@ -411,7 +411,7 @@ export class ClaimPool {
   #refuse(pending: Pending, nodeId: Digest, reason: string): void {
     pending.refusals.set(digestToHex(nodeId), reason);
     if (this.#refusedFor(pending) === null) return;
-    for (const waiter of [...pending.waiters]) waiter({ kind: 'refused', reason });
+    for (const waiter of pending.waiters) waiter({ kind: 'refused', reason });
   }
 
   /** The reason once > 1/3 of the power, or the own check of an own candidate, has refused; null before. */
@@ -447,7 +447,7 @@ export class ClaimPool {
     this.#pending.delete(key);
     pending.abort.abort();
     if (pending.own && outcome.kind === 'committed') this.#deps.metrics.commitLatency(this.#deps.clock.nowMs() - pending.addedMs);
-    for (const waiter of [...pending.waiters]) waiter(outcome);
+    for (const waiter of pending.waiters) waiter(outcome);
   }
 
   #tick(): void {
