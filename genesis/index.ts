@@ -29,8 +29,8 @@ export {
   ADMIN_TOKEN_FILE,
   type Localnet,
   PUBLISH_TOKEN_FILE,
-  SIGN_STATE_FILE,
   packedPorts,
+  SIGN_STATE_FILE,
   standardPorts,
   writeLocalnet,
 } from './localnet.ts';
