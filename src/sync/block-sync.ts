@@ -46,7 +46,7 @@ export interface BlockSyncDeps {
   readonly random: Random;
   readonly log: Logger;
   readonly fatal: (error: unknown) => void;
-  /** Others are at this height, and this node is not. */
+  /** Others are at this height or above it, and this node is not. Never more than a step beyond what was proven: hints are no proof. */
   readonly onBehind: (height: number) => void;
 }
 
@@ -67,6 +67,8 @@ export class BlockSync {
   #timer: Timer | null = null;
   #behindSinceMs: number | null = null;
   #statusSentMs = 0;
+  /** After a run that brought nothing: whoever lies about heights must not keep this node asking without a pause. */
+  #restUntilMs = 0;
 
   constructor(options: BlockSyncOptions, deps: BlockSyncDeps) {
     this.#options = options;
@@ -184,11 +186,13 @@ export class BlockSync {
     this.#behindSinceMs ??= clock.nowMs();
     const patient = this.#options.nodeId !== null && target === head.height + 1;
     if (patient && clock.nowMs() - this.#behindSinceMs < VALIDATOR_GRACE_MS) return;
-    if (this.#running || this.#stopped) return;
+    if (this.#running || this.#stopped || clock.nowMs() < this.#restUntilMs) return;
     this.#running = true;
-    this.#deps.onBehind(target);
+    this.#deps.onBehind(head.height + 1);
     this.#run(target)
-      .catch((error: unknown) => this.#deps.fatal(error))
+      .catch((error: unknown) => {
+        if (!this.#stopped) this.#deps.fatal(error);
+      })
       .finally(() => {
         this.#running = false;
         this.#behindSinceMs = null;
@@ -206,11 +210,12 @@ export class BlockSync {
       const before = head.height;
       const page = await this.#fetchPage(peer);
       if (page !== null) await this.#commitPage(peer, page);
+      // Not asked again in this run, whoever else gives something: or each liar would cost a timeout a page.
       if (head.height === before) tried.add(peer);
-      else tried.clear();
       if (head.height >= this.targetHeight) break;
     }
     if (head.height > from) log.info({ from, to: head.height, target }, 'caught up');
+    else this.#restUntilMs = this.#deps.clock.nowMs() + TICK_MS;
     if (head.height < this.#hint.height) this.#hint = { height: 0, seenMs: 0 };
     for (const peer of tried) this.#disbelieve(peer);
   }
@@ -263,6 +268,11 @@ export class BlockSync {
       }
       const result = await head.extend(block.value, certificate.value);
       if (result.kind === 'unknown') return;
+      if (result.kind === 'committed') this.#deps.onBehind(head.height + 1);
+      if (result.kind === 'refused' && result.refusal.code === 'versionUnknown') {
+        log.error({ height: block.value.header.height, detail: result.refusal.detail }, 'this software is too old for the next block');
+        return;
+      }
       if (result.kind === 'refused') {
         log.warn({ peer, height: block.value.header.height, ...result.refusal }, 'a peer sent a block that is not of this chain');
         network.penalize(peer, 'bad-block', result.refusal.code);
