@@ -6,23 +6,21 @@
 
 export { isCommitCertificate, isPolkaCertificate, isRoundCertificate } from './certificates.ts';
 export { createMachine, type MachineOptions, type MachineState, type StepResult, step } from './driver.ts';
-export { assertNever, invariant } from './invariant.ts';
+export { assertNever } from './invariant.ts';
 export { MAX_PROPOSALS_PER_ROUND } from './proposal-keeper.ts';
 export {
   commitCertificate,
   currentProposals,
   knownVotes,
   latestPolka,
-  lockedValueOf,
   type MachineStatus,
   type MissingValue,
   missingValue,
   ownLastVotes,
   roundCertificate,
   statusOf,
-  validValueOf,
 } from './queries.ts';
-export { isQuorum, isSkip, proposerOf, timeoutMs, totalPowerOf } from './thresholds.ts';
+export { isQuorum, isSkip, proposerOf, timeoutMs } from './thresholds.ts';
 export {
   asHeight,
   asNodeId,

@@ -59,16 +59,6 @@ export function statusOf(state: MachineState): MachineStatus {
   };
 }
 
-/** The value this node is locked on (L38), or null. Its body must stay at hand for the whole height. */
-export function lockedValueOf(state: MachineState): ValueId | null {
-  return state.consensus.lockedValue;
-}
-
-/** The value this node would propose (L42), or null. Its body must stay at hand for the whole height. */
-export function validValueOf(state: MachineState): ValueId | null {
-  return state.consensus.validValue;
-}
-
 /** The polka of the highest round that has one, or null: lets a peer lock, unlock (L28) or accept a value proposed again. */
 export function latestPolka(state: MachineState): PolkaCertificate | null {
   for (const round of roundsDownwards(state)) {
