@@ -1,0 +1,388 @@
+/**
+ * What consensus keeps on the disk: frames, the write-ahead log and the sign state, with every crash the disk in memory can think of.
+ * SPEC §11.
+ */
+
+import fc from 'fast-check';
+import t from 'tap';
+import { type Block, sameBytes } from '../../chain/index.ts';
+import { asHeight, asRound, type Input, type Vote } from '../../consensus/index.ts';
+import { SIGN_STATE_FILE } from '../../genesis/index.ts';
+import { DamagedLogError, FrameLog } from '../../src/agreement/frame-log.ts';
+import { nodeIdOfDigest, valueIdOfDigest } from '../../src/agreement/records.ts';
+import { SignState, type Slot } from '../../src/agreement/sign-state.ts';
+import { isTimely } from '../../src/agreement/time.ts';
+import { Values } from '../../src/agreement/values.ts';
+import { Wal } from '../../src/agreement/wal.ts';
+import type { Signer } from '../../src/ports.ts';
+import { digestOf, filled, sampleParameters } from '../chain/arbitraries.ts';
+import { type MemoryFileSystem, memoryFileSystem } from '../world/memory-file-system.ts';
+
+const PATH = 'log';
+
+async function framesOf(files: MemoryFileSystem): Promise<readonly string[]> {
+  const { log, bodies } = await FrameLog.open(files, PATH);
+  await log.close();
+  return bodies.map((body) => Buffer.from(body).toString());
+}
+
+async function withFrames(...bodies: string[]): Promise<{ readonly files: MemoryFileSystem; readonly log: FrameLog }> {
+  const files = memoryFileSystem();
+  const { log } = await FrameLog.open(files, PATH);
+  await files.syncFolder('');
+  for (const body of bodies) log.append(Buffer.from(body));
+  await log.sync();
+  return { files, log };
+}
+
+async function overwrite(files: MemoryFileSystem, data: Uint8Array): Promise<void> {
+  const handle = await files.open(PATH, 'write');
+  await handle.truncate(0);
+  await handle.write(data, 0);
+  await handle.sync();
+  await handle.close();
+}
+
+t.test('frames come back in order, over many openings; an empty file holds none', async (t) => {
+  const { files, log } = await withFrames('one', 'two');
+  log.append(Buffer.from('three'));
+  await log.sync();
+  await log.close();
+  t.same(await framesOf(files), ['one', 'two', 'three']);
+  await overwrite(files, new Uint8Array());
+  t.same(await framesOf(files), []);
+});
+
+t.test('a tail cut at any byte is dropped, and work goes on behind the last whole frame', async (t) => {
+  const { files, log } = await withFrames('first', 'second');
+  await log.close();
+  const whole = (await files.readFile(PATH)) ?? new Uint8Array();
+  for (let length = 0; length < whole.length; length += 1) {
+    await overwrite(files, whole.subarray(0, length));
+    const { log: again, bodies } = await FrameLog.open(files, PATH);
+    again.append(Buffer.from('after'));
+    await again.sync();
+    await again.close();
+    const kept = length >= 13 ? ['first'] : [];
+    t.same([bodies.length, await framesOf(files)], [kept.length, [...kept, 'after']], `cut at ${length}`);
+  }
+});
+
+t.test('a tail of zeros, as a lost write leaves it, is cut', async (t) => {
+  const { files, log } = await withFrames('first');
+  await log.close();
+  const whole = (await files.readFile(PATH)) ?? new Uint8Array();
+  await overwrite(files, Buffer.concat([whole, new Uint8Array(4096)]));
+  t.same(await framesOf(files), ['first']);
+  t.equal((await files.stat(PATH))?.sizeBytes, whole.length);
+});
+
+t.test('any flipped bit before the last frame is damage, and the file stays as it is', async (t) => {
+  const { files, log } = await withFrames('first', 'second', 'third');
+  await log.close();
+  const whole = (await files.readFile(PATH)) ?? new Uint8Array();
+  const lastFrame = whole.length - 13;
+  for (let bit = 0; bit < lastFrame * 8; bit += 1) {
+    await overwrite(files, whole);
+    files.flipBit(PATH, bit);
+    const error: unknown = await FrameLog.open(files, PATH).catch((thrown: unknown) => thrown);
+    t.ok(error instanceof DamagedLogError, `bit ${bit}`);
+    t.equal((await files.stat(PATH))?.sizeBytes, whole.length);
+  }
+});
+
+t.test('bytes inside a torn body that look like a frame make it no damage', async (t) => {
+  const inner = await withFrames('a frame in a frame');
+  await inner.log.close();
+  const lookalike = (await inner.files.readFile(PATH)) ?? new Uint8Array();
+  const { files, log } = await withFrames('first');
+  log.append(Buffer.concat([filled(7, 50), lookalike, filled(9, 200)]));
+  await log.sync();
+  await log.close();
+  const whole = (await files.readFile(PATH)) ?? new Uint8Array();
+  await overwrite(files, whole.subarray(0, whole.length - 100));
+  t.same(await framesOf(files), ['first']);
+});
+
+t.test('a torn block of crafted lengths is judged in linear time', async (t) => {
+  const { files, log } = await withFrames('first');
+  const crafted = Buffer.alloc(2 * 1024 * 1024);
+  for (let offset = 0; offset < crafted.length; offset += 4) crafted.writeUInt32BE(offset % 3 === 0 ? 1 : 1_000_000, offset);
+  log.append(crafted);
+  await log.sync();
+  await log.close();
+  const whole = (await files.readFile(PATH)) ?? new Uint8Array();
+  await overwrite(files, whole.subarray(0, whole.length - 1000));
+  t.same(await framesOf(files), ['first']);
+});
+
+t.test('two syncs at a time write one behind the other', async (t) => {
+  const { files, log } = await withFrames();
+  log.append(Buffer.from('one'));
+  const first = log.sync();
+  log.append(Buffer.from('two'));
+  await Promise.all([first, log.sync()]);
+  await log.close();
+  t.same(await framesOf(files), ['one', 'two']);
+});
+
+t.test('after a write that failed nothing more is written', async (t) => {
+  const { files, log } = await withFrames('one');
+  files.setSpace(4);
+  log.append(Buffer.from('two'));
+  await t.rejects(log.sync(), { code: 'ENOSPC' });
+  files.setSpace(null);
+  log.append(Buffer.from('three'));
+  await t.rejects(log.sync(), { code: 'ENOSPC' });
+  await log.close();
+  t.same(await framesOf(files), ['one']);
+});
+
+const [height, round] = [asHeight(7), asRound(1)];
+const valueId = valueIdOfDigest(digestOf(0xb1));
+const nodeId = nodeIdOfDigest(digestOf(1));
+const signature = filled(0x51, 64);
+const vote = (type: Vote['type'], value: Vote['valueId']): Vote => ({ type, height, round, valueId: value, nodeId, signature });
+
+const INPUTS: readonly Input[] = [
+  { kind: 'valueWanted' },
+  { kind: 'proposeValue', round, valueId },
+  { kind: 'proposal', proposal: { height, round, valueId, validRound: null, nodeId, signature }, valid: true },
+  { kind: 'proposal', proposal: { height, round, valueId, validRound: asRound(0), nodeId, signature }, valid: false },
+  { kind: 'vote', vote: vote('prevote', null) },
+  { kind: 'vote', vote: vote('precommit', valueId) },
+  { kind: 'polkaCertificate', certificate: { height, round, valueId, votes: [vote('prevote', valueId)] } },
+  { kind: 'commitCertificate', certificate: { height, round, valueId, votes: [vote('precommit', valueId)] } },
+  { kind: 'roundCertificate', certificate: { height, round, votes: [vote('precommit', null), vote('prevote', valueId)] } },
+  { kind: 'timeout', timeout: { kind: 'propose', height, round } },
+  { kind: 'timeout', timeout: { kind: 'prevote', height, round } },
+  { kind: 'timeout', timeout: { kind: 'precommit', height, round } },
+];
+
+const block: Block = {
+  header: {
+    version: 1,
+    chainId: digestOf(0xc1),
+    height: 7,
+    round: 0,
+    timeMs: 1_700_000_000_000,
+    previousBlockId: digestOf(0xb0),
+    transactionsRoot: digestOf(0xa1),
+    logSize: 3,
+    logRoot: digestOf(0xa2),
+    stateRoot: digestOf(0xa3),
+    setDigest: digestOf(0xa4),
+    nextSetDigest: digestOf(0xa4),
+    lastCommitDigest: digestOf(0xa5),
+    evidenceRoot: digestOf(0xa6),
+    proposer: digestOf(1),
+  },
+  evidence: [],
+  lastCommit: null,
+  transactions: [],
+};
+
+t.test('every kind of input and a value come back from the write-ahead log as they went in', async (t) => {
+  const files = memoryFileSystem();
+  const { wal, replay } = await Wal.open(files, 7);
+  t.same(replay, []);
+  wal.appendValue(block);
+  for (const input of INPUTS) wal.appendInput(input);
+  await wal.close();
+  files.crash();
+  const again = await Wal.open(files, 7);
+  t.same(again.replay, [{ kind: 'value', block }, ...INPUTS.map((input) => ({ kind: 'input', input }))]);
+  await again.wal.close();
+});
+
+t.test('what was synced survives a crash in order; of what was not, at most a first part does', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.nat(), fc.nat({ max: INPUTS.length }), async (seed, synced) => {
+      const files = memoryFileSystem({ seed });
+      const { wal } = await Wal.open(files, 7);
+      for (const input of INPUTS.slice(0, synced)) wal.appendInput(input);
+      await wal.sync();
+      for (const input of INPUTS.slice(synced)) wal.appendInput(input);
+      void wal.sync().catch(() => undefined);
+      files.crash();
+      const { wal: again, replay } = await Wal.open(files, 7);
+      await again.close();
+      const kinds = replay.map((entry) => (entry.kind === 'input' ? entry.input.kind : 'value'));
+      return kinds.length >= synced && kinds.every((kind, index) => kind === INPUTS[index]?.kind);
+    }),
+  );
+});
+
+t.test('a new height begins an empty log, the old one is gone, and so is any other', async (t) => {
+  const files = memoryFileSystem();
+  const { wal } = await Wal.open(files, 7);
+  wal.appendInput({ kind: 'valueWanted' });
+  await wal.sync();
+  await wal.advance(9);
+  wal.appendInput({ kind: 'proposeValue', round, valueId });
+  await wal.close();
+  t.equal((await files.list('wal')).length, 1);
+  const again = await Wal.open(files, 9);
+  t.equal(again.replay.length, 1);
+  await again.wal.close();
+  const later = await Wal.open(files, 12);
+  t.same(later.replay, []);
+  t.equal((await files.list('wal')).length, 1);
+  await later.wal.close();
+});
+
+/** Signs with a counter in it, so that no two signatures are alike. */
+function countingSigner(): Signer {
+  let count = 0;
+  return {
+    publicKey: () => filled(0x12),
+    sign: () => {
+      count += 1;
+      return filled(count, 64);
+    },
+  };
+}
+
+async function withEmptyState(seed = 1): Promise<MemoryFileSystem> {
+  const files = memoryFileSystem({ seed });
+  const handle = await files.open(SIGN_STATE_FILE, 'create');
+  await handle.sync();
+  await handle.close();
+  await files.syncFolder('');
+  return files;
+}
+
+const slot = (atHeight: number, atRound: number, step: Slot['step']): Slot => ({ height: atHeight, round: atRound, step });
+const said = (byte: number): Uint8Array => filled(byte, 8);
+
+t.test('the same slot and bytes get the same signature, other bytes none; slots never go back', async (t) => {
+  const files = await withEmptyState();
+  const signer = countingSigner();
+  let state = await SignState.open(files, signer);
+  const first = await state.sign(slot(5, 1, 'prevote'), said(1));
+  for (const life of ['this', 'the next']) {
+    t.same(await state.sign(slot(5, 1, 'prevote'), said(1)), first, `${life} life: the same again`);
+    t.equal(await state.sign(slot(5, 1, 'prevote'), said(2)), null, `${life} life: other bytes`);
+    t.equal(await state.sign(slot(5, 1, 'proposal'), said(3)), null, `${life} life: an earlier step`);
+    t.equal(await state.sign(slot(5, 0, 'precommit'), said(3)), null, `${life} life: an earlier round`);
+    t.equal(await state.sign(slot(4, 9, 'precommit'), said(3)), null, `${life} life: an earlier height`);
+    await state.close();
+    state = await SignState.open(files, signer);
+  }
+  t.not(await state.sign(slot(5, 1, 'precommit'), said(3)), null);
+  t.not(await state.sign(slot(5, 2, 'prevote'), said(3)), null);
+  t.same(await state.sign(slot(5, 1, 'prevote'), said(1)), first, 'an earlier slot of the height, as it was signed');
+  t.not(await state.sign(slot(6, 0, 'proposal'), said(3)), null);
+  t.equal(await state.sign(slot(5, 1, 'prevote'), said(1)), null, 'of an earlier height nothing is known');
+  t.equal(state.height, 6);
+});
+
+t.test('a signature that was handed out is there after any crash; two are never given for one slot', async (t) => {
+  for (let seed = 0; seed < 200; seed += 1) {
+    const files = await withEmptyState(seed);
+    const handedOut = new Map<string, Uint8Array>();
+    const signer = countingSigner();
+    for (let life = 0; life < 4; life += 1) {
+      const state = await SignState.open(files, signer);
+      for (let index = 0; index < 3; index += 1) {
+        const where = slot(1, index, 'prevote');
+        const signed = await state.sign(where, said(seed % 2 === 0 ? life : 1));
+        if (signed === null) continue;
+        const before = handedOut.get(JSON.stringify(where)) ?? signed;
+        if (!sameBytes(before, signed)) t.fail(`seed ${seed}: two signatures for ${JSON.stringify(where)}`);
+        handedOut.set(JSON.stringify(where), signed);
+      }
+      // The machine dies while one more is being written.
+      state.sign(slot(1, 3 + life, 'precommit'), said(life)).catch(() => undefined);
+      for (let turns = 0; turns < seed % 5; turns += 1) await Promise.resolve();
+      files.crash();
+    }
+    t.equal(handedOut.size, 3);
+  }
+});
+
+t.test('the file is rewritten when it has grown, and forgets nothing of its height', async (t) => {
+  const files = await withEmptyState();
+  const signer = countingSigner();
+  const state = await SignState.open(files, signer);
+  await state.keepSilentThrough(3);
+  for (let at = 4; at < 270; at += 1) await state.sign(slot(at, 0, 'prevote'), filled(at % 256, 4096));
+  const last = await state.sign(slot(300, 0, 'prevote'), said(1));
+  await state.close();
+  const size = (await files.stat(SIGN_STATE_FILE))?.sizeBytes ?? 0;
+  t.ok(size < 600_000, `${size} bytes after more than a megabyte`);
+  files.crash();
+  const again = await SignState.open(files, signer);
+  t.same(await again.sign(slot(300, 0, 'prevote'), said(1)), last);
+  t.equal(await again.sign(slot(300, 0, 'prevote'), said(2)), null);
+  t.equal(again.silentThrough, 3);
+  t.ok(again.remembered);
+});
+
+t.test('silence and a signature at one time are both remembered', async (t) => {
+  const files = await withEmptyState();
+  const state = await SignState.open(files, countingSigner());
+  await Promise.all([state.sign(slot(9, 0, 'prevote'), said(1)), state.keepSilentThrough(4), state.sign(slot(9, 0, 'precommit'), said(1))]);
+  await state.close();
+  const again = await SignState.open(files, countingSigner());
+  t.equal(again.silentThrough, 4);
+  t.not(again.signed(slot(9, 0, 'prevote')), null);
+  t.not(again.signed(slot(9, 0, 'precommit')), null);
+});
+
+t.test('a missing file is a forgotten past until something is signed, however often the node starts', async (t) => {
+  const files = memoryFileSystem();
+  for (let life = 0; life < 3; life += 1) {
+    const state = await SignState.open(files, countingSigner());
+    t.notOk(state.remembered, `life ${life}: before the silence is written`);
+    await state.close();
+    files.crash();
+  }
+  let state = await SignState.open(files, countingSigner());
+  await state.keepSilentThrough(12);
+  await state.close();
+  files.crash();
+  state = await SignState.open(files, countingSigner());
+  t.notOk(state.remembered, 'silence alone is no memory of what was signed');
+  t.equal(state.silentThrough, 12);
+  await state.sign(slot(13, 0, 'prevote'), said(1));
+  t.ok(state.remembered);
+  await state.close();
+  state = await SignState.open(files, countingSigner());
+  t.ok(state.remembered);
+  t.ok((await SignState.open(await withEmptyState(), countingSigner())).remembered, 'an empty file remembers that nothing was signed');
+});
+
+t.test('a full disk gives no signature, and none after it', async (t) => {
+  const files = await withEmptyState();
+  const state = await SignState.open(files, countingSigner());
+  files.setSpace(3);
+  await t.rejects(state.sign(slot(1, 0, 'prevote'), said(1)), { code: 'ENOSPC' });
+  files.setSpace(null);
+  await t.rejects(state.sign(slot(1, 0, 'prevote'), said(2)), { code: 'ENOSPC' });
+  await state.close();
+});
+
+t.test('a fresh proposal is timely within precision and delay, which grows with the round', async (t) => {
+  const parameters = sampleParameters();
+  const at = (timeMs: number, atRound: number, receivedMs: number): boolean =>
+    isTimely(parameters, { ...block.header, timeMs }, atRound, receivedMs);
+  t.ok(at(1_000_500, 0, 1_000_000), 'ahead by the precision');
+  t.notOk(at(1_000_501, 0, 1_000_000));
+  t.ok(at(1_000_000, 0, 1_002_500), 'late by delay and precision');
+  t.notOk(at(1_000_000, 0, 1_002_501));
+  t.ok(at(1_000_000, 4, 1_004_500), 'round 4 may be 2 s later');
+  t.notOk(at(1_000_000, 4, 1_004_501));
+});
+
+t.test('values: the oldest goes first, but never one that is to be kept', async (t) => {
+  const values = new Values();
+  const ids = Array.from({ length: 40 }, (_, index) => valueIdOfDigest(digestOf(index)));
+  for (const id of ids) values.put(id, block, [ids[0] ?? null, null]);
+  t.ok(values.has(ids[0] ?? valueId), 'kept');
+  t.notOk(values.has(ids[1] ?? valueId), 'the oldest other one is gone');
+  t.ok(values.has(ids[39] ?? valueId));
+  t.equal([...values.all()].length, 32);
+  values.clear();
+  t.equal(values.get(ids[39] ?? valueId), null);
+});
