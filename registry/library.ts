@@ -37,6 +37,8 @@ export interface LibraryDeps {
   readonly requests: PeerRequests;
   readonly judge: PeerJudge;
   readonly directory: ProviderDirectory;
+  /** Told of every verified read for a client: where the bytes came from, and how many. */
+  readonly onRead?: (from: 'local' | 'network', sizeBytes: number) => void;
 }
 
 /** How often one answer may change its source before it is given up. */
@@ -116,17 +118,29 @@ export class Library {
     const local = await this.#local(file);
     if (local !== null) {
       log.info({ ...fields, step: 'local' }, 'file request');
-      return local;
+      return this.#counted('local', local);
     }
     try {
       const download = await this.#download(file);
       await this.#firstByte(download, signal);
       log.info({ ...fields, step: 'network' }, 'file request');
-      return new DownloadReader(download, { files: this.#deps.files, openCommitted: () => this.#committed(file) }, signal);
+      return this.#counted(
+        'network',
+        new DownloadReader(download, { files: this.#deps.files, openCommitted: () => this.#committed(file) }, signal),
+      );
     } catch (error) {
       log.info({ ...fields, step: 'refused', error: messageOf(error) }, 'file request');
       throw error;
     }
+  }
+
+  #counted(from: 'local' | 'network', source: ByteSource): ByteSource {
+    const read = async (target: Uint8Array, position: number): Promise<number> => {
+      const sizeBytes = await source.read(target, position);
+      this.#deps.onRead?.(from, sizeBytes);
+      return sizeBytes;
+    };
+    return { read, close: () => source.close() };
   }
 
   async #local(file: FileIdentity): Promise<ByteSource | null> {

@@ -45,7 +45,7 @@ export type TransferKind = 'files' | 'staged';
 
 /** The protocol id; it contains the chain's id, so that two networks never mix. */
 export function transferProtocol(chainId: Digest, kind: TransferKind): string {
-  return `/cairn/${digestToHex(chainId)}/${kind}/1`;
+  return `/cairn/${digestToHex(chainId).slice(0, 16)}/direct/${kind}/1`;
 }
 
 export function encodeRunRequest(request: RunRequest): Uint8Array {

@@ -138,7 +138,10 @@ async function openWorld(parts: Process): Promise<World> {
       timers: systemTimers,
       random: systemRandom,
       logger: log,
-      onPenalty: (_peerId, fault) => metrics.metrics.peerPenalized(fault),
+      onPenalty: (_peerId, fault) => {
+        metrics.metrics.peerPenalized(fault);
+        if (fault === 'bad-bytes') metrics.metrics.badPiece();
+      },
       onDuplicateSelf: (address) =>
         parts.fatal(new Error(`another running node holds the keys of this one (seen at ${address}): stop one of them`)),
     },

@@ -3,7 +3,7 @@
  * nothing else puts the parts together. Docs: docs/ARCHITECTURE.md.
  */
 
-import { type Digest, type NodeRecord, nodeIdOf, nodeOf, type Parameters, type Sha256 } from '../chain/index.ts';
+import { type Digest, nodeIdOf, nodeOf } from '../chain/index.ts';
 import { type BlobStore, type ClaimChecker, genericChecker, type Library, type Staging, serveTransfers } from '../registry/index.ts';
 import { serveTransactions, Transactions } from './agreement/assembly.ts';
 import { GossipCourier } from './agreement/courier.ts';
@@ -20,35 +20,11 @@ import { DEFAULT_MEMPOOL_LIMITS, Mempool } from './claims/mempool.ts';
 import { Publications } from './claims/publishing.ts';
 import type { Head } from './ledger/head.ts';
 import type { StateLedger } from './ledger/state-ledger.ts';
-import type { Metrics } from './metrics/metrics.ts';
 import { Operations } from './node-operations.ts';
+import type { NodeDeps, NodeOptions } from './node-options.ts';
 import type { NodeOperations } from './operations.ts';
-import type { Logger, World } from './ports.ts';
 import { openServing, type Serving, settleFiles, startHousekeeping } from './serving.ts';
 import { BlockSync } from './sync/block-sync.ts';
-
-export interface NodeOptions {
-  readonly version: string;
-  readonly name: string;
-  readonly chainId: Digest;
-  readonly genesis: { readonly timeMs: number; readonly parameters: Parameters; readonly nodes: readonly NodeRecord[] };
-  readonly budgetBytes: number;
-  readonly stagingBytes: number;
-  readonly stagingMs: number;
-  readonly reverifyMs: number;
-  readonly maxHeadAgeMs: number;
-  /** An operator's word that nothing was signed from this height on; null = the sign state alone decides. */
-  readonly signFromHeight: number | null;
-}
-
-export interface NodeDeps {
-  readonly world: World;
-  readonly sha256: Sha256;
-  readonly log: Logger;
-  readonly metrics: Metrics;
-  /** Called once when the node can't go on: a disk or an invariant failed. */
-  readonly fatal: (error: unknown) => void;
-}
 
 /** A running node. */
 export interface CairnNode {

@@ -9,7 +9,7 @@ import { BlobStore, Library, Staging } from '../registry/index.ts';
 import { Head } from './ledger/head.ts';
 import { Members } from './ledger/members.ts';
 import { StateLedger } from './ledger/state-ledger.ts';
-import type { NodeDeps, NodeOptions } from './node.ts';
+import type { NodeDeps, NodeOptions } from './node-options.ts';
 import type { Logger, Timer, Timers } from './ports.ts';
 
 const EXPIRE_MS = 60_000;
@@ -43,7 +43,18 @@ export async function openServing(options: NodeOptions, deps: NodeDeps): Promise
   );
   const library = new Library(
     { transfer: { chainId: options.chainId } },
-    { ...world, files: world.storage, log, blobs, staging, ledger, requests: network, judge: network, directory: network },
+    {
+      ...world,
+      files: world.storage,
+      log,
+      blobs,
+      staging,
+      ledger,
+      requests: network,
+      judge: network,
+      directory: network,
+      onRead: metrics.bytesServed,
+    },
   );
   replace = (found) => {
     metrics.fileQuarantined();

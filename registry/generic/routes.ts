@@ -82,6 +82,7 @@ async function getFile(deps: GenericRoutesDeps, exchange: Exchange, clientStallM
   if (version !== null && ofVersion?.kind === 'live') return reply.send(listing(version, ofVersion));
   const removed = [ofFile, ofVersion].find((one) => one?.kind === 'removed');
   if (removed?.kind === 'removed') {
+    deps.log.info({ target: request.raw.url, step: 'refused', reason: removed.reason }, 'file request');
     return sendRefusal(reply, { status: 403, code: 'REMOVED', message: `removed at height ${removed.height}: ${removed.reason}` });
   }
   return sendRefusal(reply, { status: 404, code: 'NOT_FOUND', message: 'the chain knows no such file or version' });

@@ -23,7 +23,7 @@ import {
 } from '../../consensus/index.ts';
 import { assertNever, invariant } from '../invariant.ts';
 import type { Head } from '../ledger/head.ts';
-import type { Metrics } from '../metrics/metrics.ts';
+import type { Metrics } from '../metrics/types.ts';
 import type { Clock, FileSystem, Logger, Timer, Timers } from '../ports.ts';
 import { certificateToRecord, nodeIdOfDigest, valueIdOfDigest } from './records.ts';
 import type { SignState, Slot } from './sign-state.ts';

@@ -24,7 +24,7 @@ import type { Mempool } from '../claims/mempool.ts';
 import { invariant } from '../invariant.ts';
 import type { Head } from '../ledger/head.ts';
 import { proposerAt } from '../ledger/members.ts';
-import type { Metrics } from '../metrics/metrics.ts';
+import type { Metrics } from '../metrics/types.ts';
 import type { Clock, Logger, Timers } from '../ports.ts';
 import type { ValueSource } from './engine.ts';
 import { evidenceToRecord } from './records.ts';

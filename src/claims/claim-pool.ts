@@ -25,7 +25,7 @@ import {
 import { RegistryError, type Staging } from '../../registry/index.ts';
 import { invariant } from '../invariant.ts';
 import type { Head } from '../ledger/head.ts';
-import type { Metrics } from '../metrics/metrics.ts';
+import type { Metrics } from '../metrics/types.ts';
 import type { Clock, Logger, Signer, Timer, Timers } from '../ports.ts';
 import type { EndorsementBook } from './endorsement-book.ts';
 import { type JudgeDeps, judge, type Verdict } from './judge.ts';

@@ -4,7 +4,7 @@
  */
 
 import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
-import type { Metrics, RouteClass } from '../metrics/metrics.ts';
+import type { Metrics, RouteClass } from '../metrics/types.ts';
 import type { Logger } from '../ports.ts';
 
 /** Longest path component that a route takes: names of 300 characters are refused by the adapter, not by the router. */

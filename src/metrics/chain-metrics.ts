@@ -1,7 +1,7 @@
 /** Metrics of the chain as this node has it: height, age of the head, commits. Follows metrics.ts; never decides anything. */
 
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
-import type { GaugeReading, Metrics } from './metrics.ts';
+import type { GaugeReading, Metrics } from './types.ts';
 
 export function chainMetrics(
   registry: Registry,

@@ -1,7 +1,7 @@
 /** Metrics of claims on their way to the chain: endorsed, refused, waiting. Follows metrics.ts; never decides anything. */
 
 import { Counter, Gauge, type Registry } from 'prom-client';
-import type { GaugeReading, Metrics } from './metrics.ts';
+import type { GaugeReading, Metrics } from './types.ts';
 
 export function claimMetrics(registry: Registry): {
   counters: Pick<Metrics, 'claimsEndorsed' | 'claimsRefused'>;

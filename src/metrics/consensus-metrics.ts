@@ -2,7 +2,7 @@
 
 import { Counter, Gauge, type Registry } from 'prom-client';
 import type { Step } from '../../consensus/index.ts';
-import type { GaugeReading, Metrics } from './metrics.ts';
+import type { GaugeReading, Metrics } from './types.ts';
 
 const STEPS: readonly Step[] = ['waiting', 'propose', 'prevote', 'precommit', 'decided'];
 

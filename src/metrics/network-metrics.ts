@@ -2,7 +2,7 @@
 
 import { Counter, Gauge, type Registry } from 'prom-client';
 import type { PeerFault } from '../ports.ts';
-import type { GaugeReading, Metrics } from './metrics.ts';
+import type { GaugeReading, Metrics } from './types.ts';
 
 const FAULTS: readonly PeerFault[] = ['bad-bytes', 'bad-message', 'bad-signature', 'foreign-chain', 'spam', 'bad-block'];
 

@@ -1,7 +1,7 @@
 /** Metrics of the files and of HTTP: disk, bytes served, bad pieces, requests. Follows metrics.ts; never decides anything. */
 
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
-import type { GaugeReading, Metrics } from './metrics.ts';
+import type { GaugeReading, Metrics } from './types.ts';
 
 export function servingMetrics(registry: Registry): {
   counters: Pick<Metrics, 'bytesServed' | 'badPiece' | 'fileQuarantined' | 'httpRequest'>;

@@ -1,7 +1,8 @@
 /** The metrics: named as promtool wants them, gauges read at each scrape, counters that count. */
 
 import t from 'tap';
-import { createMetrics, type GaugeReading, noMetrics } from '../../src/metrics/metrics.ts';
+import { createMetrics } from '../../src/metrics/metrics.ts';
+import { type GaugeReading, noMetrics } from '../../src/metrics/types.ts';
 
 const READING: GaugeReading = {
   height: 5,
