@@ -106,6 +106,7 @@ export class Engine {
     const { wal, replay } = await Wal.open(deps.files, deps.head.height + 1);
     const engine = new Engine(options, deps, wal);
     engine.foundBehind(deps.head.height);
+    await engine.#distrustEmptyWal(replay.length);
     const outputs: Output[] = [];
     const proposed = new Set<number>();
     for (const entry of replay) {
@@ -191,6 +192,17 @@ export class Engine {
   /** An input of this node's own; without it the height might stand still, so there is always room for it. */
   #tell(height: number, input: Input): void {
     this.#push({ kind: 'input', height, input });
+  }
+
+  /**
+   * What a vote followed from is on the disk before the vote: a height that was signed at and has no log has lost it, and with it a lock
+   * that this node may be bound by. It keeps silent there.
+   */
+  async #distrustEmptyWal(entries: number): Promise<void> {
+    const { signState, log } = this.#deps;
+    if (entries > 0 || signState.height < this.height || this.#options.signFromHeight !== null) return;
+    log.error({ throughHeight: signState.height }, 'the write-ahead log of a height this node signed at is gone: it keeps silent there');
+    await signState.keepSilentThrough(signState.height);
   }
 
   #push(event: Event): void {
