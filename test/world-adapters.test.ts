@@ -2,8 +2,9 @@
  * The real clock, timers, randomness, disk and folder lock, each against what its port promises.
  */
 
-import { spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { systemClock, systemRandom, systemTimers } from '../src/world/clock.ts';
@@ -112,6 +113,19 @@ t.test('lock: a dead process, a reused id or a foul file holds nothing', async (
     t.match(readFileSync(join(folder, 'data', 'lock'), 'utf8'), new RegExp(`^${process.pid} `), JSON.stringify(stale));
     await lock.release();
   }
+});
+
+t.test('lock: a killed process that nobody has taken note of holds nothing', { skip: !existsSync('/proc/self/stat') }, async (t) => {
+  const parent = spawn('sh', ['-c', 'sleep 0 & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'ignore'] });
+  t.teardown(() => parent.kill('SIGKILL'));
+  const [output] = (await once(parent.stdout, 'data')) as [Buffer];
+  const processId = Number.parseInt(output.toString(), 10);
+  const stat = (): readonly string[] => readFileSync(`/proc/${processId}/stat`, 'utf8').replace(/^.*\) /, '').split(' ');
+  while (stat()[0] !== 'Z') await new Promise(setImmediate);
+  const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  const folder = t.testdir({ lock: `${processId} ${stat()[19]} ${bootId}\n` });
+  const lock = await lockFolder(folder);
+  await lock.release();
 });
 
 t.test('lock: of many that want a stale lock at once, one gets it', async (t) => {

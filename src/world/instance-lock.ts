@@ -93,16 +93,23 @@ async function readLock(path: string): Promise<string | null> {
 
 /** `PID START BOOT`; START and BOOT are `-` where the system has no /proc. */
 async function describeProcess(processId: number): Promise<string> {
-  const [statLine, bootId] = await Promise.all([procText(`/proc/${processId}/stat`), procText('/proc/sys/kernel/random/boot_id')]);
-  const afterName = statLine?.slice(statLine.lastIndexOf(')') + 2).split(' ');
-  const startTicks = afterName?.[19] ?? '-';
-  return `${processId} ${startTicks} ${bootId?.trim() ?? '-'}\n`;
+  const [fields, bootId] = await Promise.all([statFields(processId), procText('/proc/sys/kernel/random/boot_id')]);
+  return `${processId} ${fields[19] ?? '-'} ${bootId?.trim() ?? '-'}\n`;
+}
+
+/** Of /proc/PID/stat from the state on; empty for no such process, or a system without /proc. */
+async function statFields(processId: number): Promise<readonly string[]> {
+  const line = await procText(`/proc/${processId}/stat`);
+  return line === null ? [] : line.slice(line.lastIndexOf(')') + 2).split(' ');
 }
 
 async function isAlive(holder: string): Promise<boolean> {
   const processId = Number.parseInt(holder, 10);
   if (!Number.isSafeInteger(processId) || processId <= 0) return false;
   if (!exists(processId)) return false;
+  // A killed process keeps its id until its parent has taken note, which in a container without an init may be never.
+  const [state] = await statFields(processId);
+  if (state === 'Z' || state === 'X') return false;
   return holder === (await describeProcess(processId));
 }
 
