@@ -208,8 +208,8 @@ export class BlockSync {
       const peer = this.#pick(tried);
       if (peer === null) break;
       const before = head.height;
-      const page = await this.#fetchPage(peer);
-      if (page !== null) await this.#commitPage(peer, page);
+      const page = await this.#fetchPage(peer, before + 1);
+      if (page !== null) await this.#commitPage(peer, page, before + 1);
       // Not asked again in this run, whoever else gives something: or each liar would cost a timeout a page.
       if (head.height === before) tried.add(peer);
       if (head.height >= this.targetHeight) break;
@@ -238,10 +238,10 @@ export class BlockSync {
     return choice[Math.floor(random.next() * choice.length)] ?? null;
   }
 
-  async #fetchPage(peer: string): Promise<BlocksResponse | null> {
-    const { network, head, log } = this.#deps;
+  async #fetchPage(peer: string, from: number): Promise<BlocksResponse | null> {
+    const { network, log } = this.#deps;
     try {
-      const body = encode(blocksRequest, { from: head.height + 1, max: PAGE_BLOCKS });
+      const body = encode(blocksRequest, { from, max: PAGE_BLOCKS });
       const options = { timeoutMs: REQUEST_TIMEOUT_MS, maxResponseBytes: MAX_BLOCKS_RESPONSE_BYTES };
       const answer = decode(blocksResponse, await network.request(peer, protocolOf(this.#options.chainId, 'blocks'), body, options), {
         maxBytes: MAX_BLOCKS_RESPONSE_BYTES,
@@ -257,13 +257,17 @@ export class BlockSync {
     return null;
   }
 
-  async #commitPage(peer: string, page: BlocksResponse): Promise<void> {
+  async #commitPage(peer: string, page: BlocksResponse, from: number): Promise<void> {
     const { head, network, log } = this.#deps;
-    for (const entry of page.blocks) {
+    for (const [index, entry] of page.blocks.entries()) {
       const block = decodeBlock(entry.block);
       const certificate = decodeCertificate(entry.certificate);
       if (!block.ok || !certificate.ok) {
         network.penalize(peer, 'bad-block', 'a block or certificate does not decode');
+        return;
+      }
+      if (block.value.header.height !== from + index) {
+        network.penalize(peer, 'bad-block', 'blocks of other heights than were asked for');
         return;
       }
       const result = await head.extend(block.value, certificate.value);

@@ -38,6 +38,8 @@ export class VirtualAir {
   readonly penalties: Penalty[] = [];
   readonly peers = new Map<string, VirtualNetwork>();
   readonly providers = new Map<string, Set<string>>();
+  /** Called with everything that a node says by gossip, whether or not anybody hears it. */
+  overheard: (from: string, topic: string, message: Uint8Array) => void = () => {};
   readonly #parted = new Map<string, number>();
   #groups: readonly ReadonlySet<string>[] | null = null;
 
@@ -133,7 +135,9 @@ export class VirtualNetwork implements Network {
   };
 
   readonly publish = async (topic: string, message: Uint8Array): Promise<void> => {
-    if (this.isUp && this.#isNew(topic, message)) this.#relay(topic, message, null);
+    if (!this.isUp) return;
+    this.#air.overheard(this.peerId, topic, message);
+    if (this.#isNew(topic, message)) this.#relay(topic, message, null);
   };
 
   readonly handle = (

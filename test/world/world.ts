@@ -5,8 +5,8 @@
 
 import { createHash } from 'node:crypto';
 import {
+  type AddArtifact,
   asDigest,
-  type Claim,
   type Digest,
   digestToHex,
   endorsementPayload,
@@ -26,9 +26,9 @@ import {
 import { openEd25519Verifier } from '../../src/crypto/ed25519.ts';
 import { sha256 } from '../../src/crypto/sha256.ts';
 import { seedSigner } from '../../src/crypto/signer.ts';
-import { noMetrics } from '../../src/metrics/metrics.ts';
+import { noMetrics } from '../../src/metrics/types.ts';
 import { type CairnNode, startNode } from '../../src/node.ts';
-import type { Logger, SignatureVerifier, World } from '../../src/ports.ts';
+import type { FileSystem, Logger, SignatureVerifier, World } from '../../src/ports.ts';
 import { type MemoryFileSystem, memoryFileSystem } from './memory-file-system.ts';
 import { MemoryKeyValueStore } from './memory-key-value-store.ts';
 import { SeededRandom } from './seeded-random.ts';
@@ -56,6 +56,8 @@ export class Inhabitant {
   node: CairnNode | null = null;
   network: VirtualNetwork | null = null;
   life = 0;
+  /** What the node's process sees of its disk; a test may put itself in between. */
+  seenFiles: (files: FileSystem) => FileSystem = (files) => files;
 
   constructor(name: string, keys: NodeKeys, seed: number, nowMs: () => number) {
     this.name = name;
@@ -84,6 +86,8 @@ export interface WorldOptions {
   readonly seed: number;
   readonly authorities: number;
   readonly mirrors: number;
+  /** Default: the node's own, whose thread for second opinions on forgeries lives in real time. */
+  readonly verifier?: SignatureVerifier;
 }
 
 export class VirtualWorld {
@@ -113,7 +117,8 @@ export class VirtualWorld {
     const policy = localnetPolicy(nodes.map((node) => node.nodeId));
     this.genesis = { version: 1, name: `world ${options.seed}`, timeMs: START_MS, parameters: { ...DEFAULT_PARAMETERS, policy }, nodes };
     this.chainId = chainIdOf(this.genesis);
-    this.#verifier = openEd25519Verifier({}, { clock: this.time.clock, timers: this.time.timers });
+    const own = openEd25519Verifier({}, { clock: this.time.clock, timers: this.time.timers });
+    this.#verifier = { ...own, ...options.verifier };
   }
 
   authorities(count: number = this.genesis.nodes.length): readonly Inhabitant[] {
@@ -149,7 +154,7 @@ export class VirtualWorld {
       clock: this.time.clock,
       timers,
       random: this.random,
-      files: one.files,
+      files: one.seenFiles(one.files),
       storage: one.storage,
       chainStore: one.chainStore,
       nodeStore: one.nodeStore,
@@ -188,12 +193,12 @@ export class VirtualWorld {
     one.nodeStore = new MemoryKeyValueStore({}, one.nodeStore.snapshot());
   }
 
-  /** A transaction of one made-up version, endorsed by the first `endorsers` authorities. */
-  sealed(version: string, endorsers: number = this.genesis.nodes.length): SealedTransaction {
+  /** A made-up version of one made-up file. */
+  claim(version: string): AddArtifact {
     const [publisher] = this.authorities();
     if (publisher === undefined) throw new Error('expected an authority');
     const bytes = asDigest(createHash('sha256').update(version).digest());
-    const claim: Claim = {
+    return {
       kind: 'AddArtifact',
       coordinates: { ecosystem: 'generic', registry: '', namespace: 'demo', name: 'made-up', version },
       files: [
@@ -210,6 +215,11 @@ export class VirtualWorld {
       verification: 'published',
       replaces: null,
     };
+  }
+
+  /** A transaction of one made-up version, endorsed by the first `endorsers` authorities. */
+  sealed(version: string, endorsers: number = this.genesis.nodes.length): SealedTransaction {
+    const claim = this.claim(version);
     const id = transactionId(sha256, [claim]);
     const expiresMs = this.time.clock.nowMs() + DEFAULT_PARAMETERS.endorsementMs;
     const endorsements = this.authorities()
