@@ -43,12 +43,18 @@ export function deferContinue(app: FastifyInstance, prefix: string): void {
 /** Null when the request's headers allow a body to be taken, else the refusal. */
 export function refuseUploadHeaders(request: FastifyRequest, maxBytes: number): HttpRefusal | null {
   const { headers } = request;
+  const { 'transfer-encoding': coding, 'content-length': announced } = headers;
+  if (coding !== undefined && coding.toLowerCase() !== 'chunked')
+    return { status: 501, code: 'UNSUPPORTED_ENCODING', message: 'the one transfer coding known here is chunked' };
+  // Without either a request has no body: what was forgotten must not become an empty file for ever.
+  if (coding === undefined && announced === undefined)
+    return { status: 411, code: 'LENGTH_REQUIRED', message: 'a file is uploaded with Content-Length, or chunked' };
   if (headers['content-range'] !== undefined)
     return { status: 400, code: 'BAD_REQUEST', message: 'a file is uploaded whole: no Content-Range' };
   if (headers['content-encoding'] !== undefined && headers['content-encoding'] !== 'identity') {
     return { status: 415, code: 'UNSUPPORTED_ENCODING', message: 'a file is uploaded as it is: no Content-Encoding' };
   }
-  const length = Number(headers['content-length'] ?? 0);
+  const length = Number(announced ?? 0);
   return length > maxBytes ? { status: 413, code: 'TOO_LARGE', message: `at most ${maxBytes} bytes may be published here` } : null;
 }
 

@@ -356,6 +356,14 @@ t.test('on a real socket: aborted, overlong and impatient uploads; a client that
     await rawRequest(app, put('/generic/demo/x/1/f', 'Content-Length: 5\r\nConnection: close\r\nExpect: 200-ok')),
     /^HTTP\/1\.1 417 /,
   );
+  const done = 'Connection: close';
+  t.match(await rawRequest(app, put('/generic/demo/x/1/none', done)), /^HTTP\/1\.1 411 /, 'a forgotten body is no empty file');
+  t.match(
+    await rawRequest(app, `${put('/generic/demo/x/1/packed', `Transfer-Encoding: gzip, chunked\r\n${done}`)}1\r\nx\r\n0\r\n\r\n`),
+    /^HTTP\/1\.1 501 /,
+    'a coding that nobody would undo',
+  );
+  t.same(published, []);
   t.same(await node.files.list('temporary'), []);
   const stalled = connect((app.server.address() as AddressInfo).port, '127.0.0.1');
   const big = someBytes(2_900_000, 8);
