@@ -120,7 +120,10 @@ t.test('lock: a killed process that nobody has taken note of holds nothing', { s
   t.teardown(() => parent.kill('SIGKILL'));
   const [output] = (await once(parent.stdout, 'data')) as [Buffer];
   const processId = Number.parseInt(output.toString(), 10);
-  const stat = (): readonly string[] => readFileSync(`/proc/${processId}/stat`, 'utf8').replace(/^.*\) /, '').split(' ');
+  const stat = (): readonly string[] =>
+    readFileSync(`/proc/${processId}/stat`, 'utf8')
+      .replace(/^.*\) /, '')
+      .split(' ');
   while (stat()[0] !== 'Z') await new Promise(setImmediate);
   const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
   const folder = t.testdir({ lock: `${processId} ${stat()[19]} ${bootId}\n` });

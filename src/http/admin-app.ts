@@ -6,6 +6,7 @@
 import type { FastifyInstance } from 'fastify';
 import { MAX_SEALED_BYTES } from '../../chain/index.ts';
 import type { NodeOperations } from '../operations.ts';
+import { parsePurl } from '../purl.ts';
 import { type AppDeps, createApp } from './app.ts';
 import { isAuthorized } from './tokens.ts';
 
@@ -13,7 +14,9 @@ const LOCAL_HOST = /^(?:127\.0\.0\.1|localhost|\[::1\])(?::[0-9]{1,5})?$/i;
 const MAX_LIMIT = 1000;
 
 const limit = { type: 'integer', minimum: 1, maximum: MAX_LIMIT, default: 100 };
-const target = { type: 'string', minLength: 1, maxLength: 1024 };
+/** A lone surrogate is no text: it has no encoding. */
+const TEXT = '^[^\\ud800-\\udfff]*$';
+const target = { type: 'string', minLength: 1, maxLength: 1024, pattern: TEXT };
 
 const artifactsQuery = {
   type: 'object',
@@ -46,7 +49,7 @@ const removeBody = {
   type: 'object',
   additionalProperties: false,
   required: ['target'],
-  properties: { target, reason: { type: 'string', maxLength: 256, nullable: true } },
+  properties: { target, reason: { type: 'string', maxLength: 256, pattern: TEXT, nullable: true } },
 };
 const unmarkBody = { type: 'object', additionalProperties: false, required: ['target'], properties: { target } };
 
@@ -77,9 +80,11 @@ function reads(app: FastifyInstance, operations: NodeOperations): void {
   app.get<{ Querystring: { after?: string; limit: number } }>(
     '/artifacts',
     { schema: { querystring: artifactsQuery } },
-    async ({ query }) => ({
-      artifacts: await operations.artifacts({ after: query.after ?? null, limit: query.limit }),
-    }),
+    async ({ query }, reply) => {
+      const after = query.after === undefined ? null : parsePurl(query.after);
+      if (after?.ok === false) return reply.code(400).send({ error: `after: ${after.reason}` });
+      return { artifacts: await operations.artifacts({ after: query.after ?? null, limit: query.limit }) };
+    },
   );
   app.get<{ Querystring: { key?: string; fromHeight: number; latest: boolean; limit: number } }>(
     '/log',

@@ -39,6 +39,12 @@ export function createApp(options: AppOptions, deps: AppDeps): FastifyInstance {
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: MAX_PARAMETER_LENGTH },
     ajv: { customOptions: { removeAdditional: false, coerceTypes: true, allErrors: false } },
+    // Only a path that is no URL comes here; the routes of the ecosystems never see it, so it gets their form of an error here.
+    frameworkErrors: (_error, request, reply) => {
+      const message = 'the path holds a character that is not allowed';
+      const isEcosystem = routeClassOf(request as FastifyRequest) === 'generic';
+      void (reply as FastifyReply).code(400).send({ error: isEcosystem ? { code: 'BAD_NAME', message } : message });
+    },
     http: { headersTimeout: HEADERS_TIMEOUT_MS, maxHeaderSize: MAX_HEADER_BYTES, connectionsCheckingInterval: 5000 },
   });
   app.server.maxConnections = options.maxConnections;

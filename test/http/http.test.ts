@@ -64,7 +64,7 @@ t.test('the admin API speaks NodeOperations', async (t) => {
     (await app.inject({ method: 'POST', url, headers: auth, payload })).json();
   t.same(await get('/status'), STATUS);
   t.match(await get('/peers'), { peers: [{ name: 'node2' }] });
-  t.match(await get('/artifacts?after=x&limit=2'), { artifacts: [{ purl: 'pkg:generic/demo/a@1' }] });
+  t.match(await get('/artifacts?after=pkg:generic/demo/x@1&limit=2'), { artifacts: [{ purl: 'pkg:generic/demo/a@1' }] });
   t.match(await get('/log?key=k&fromHeight=3&latest=true&limit=5'), { entries: [{ height: 3 }] });
   t.match(await get('/log'), { entries: [{ height: 3 }] });
   t.match(await get('/marks'), { marks: [{ key: 'k' }] });
@@ -74,7 +74,7 @@ t.test('the admin API speaks NodeOperations', async (t) => {
   t.match(await post('/remove', { target: 't' }), { kind: 'marked' });
   t.same(await post('/unmark', { target: 't' }), { unmarked: true });
   t.same(operations.calls.slice(2), [
-    ['artifacts', { after: 'x', limit: 2 }],
+    ['artifacts', { after: 'pkg:generic/demo/x@1', limit: 2 }],
     ['log', { key: 'k', fromHeight: 3, limit: 5, latest: true }],
     ['log', { key: null, fromHeight: 0, limit: 100, latest: false }],
     ['marks'],
@@ -117,11 +117,14 @@ t.test('bad input to the admin API is refused before the node hears of it', asyn
     ['GET', '/log?latest=perhaps', null, 400],
     ['GET', '/log?unknown=1', null, 400],
     ['GET', `/artifacts?after=${'x'.repeat(2000)}`, null, 400],
+    ['GET', '/artifacts?after=junk', null, 400],
     ['POST', '/ping', '{}', 400],
     ['POST', '/ping', '{"peerId":"../../x"}', 400],
     ['POST', '/remove', '{"target":""}', 400],
     ['POST', '/remove', '{"target":"t","reason":"r","extra":1}', 400],
     ['POST', '/remove', `{"target":"t","reason":"${'r'.repeat(300)}"}`, 400],
+    ['POST', '/remove', '{"target":"t","reason":"\\ud800"}', 400],
+    ['POST', '/remove', '{"target":"\\udfff"}', 400],
     ['POST', '/remove', '{"target":', 400],
     ['POST', '/remove', '{"__proto__":{"target":"t"}}', 400],
     ['POST', '/remove', `{"target":"${'t'.repeat(70_000)}"}`, 413],
@@ -270,7 +273,8 @@ t.test('hostile requests get an answer and do no harm', async (t) => {
     [`GET /../../etc/passwd HTTP/1.1\r\n${close}`, /^HTTP\/1\.1 404/],
     [`GET /%2e%2e/%2e%2e/etc/passwd HTTP/1.1\r\n${close}`, /^HTTP\/1\.1 404/],
     [`GET /%00 HTTP/1.1\r\n${close}`, /^HTTP\/1\.1 404/],
-    [`GET /%zz HTTP/1.1\r\n${close}`, /^HTTP\/1\.1 4/],
+    [`GET /%zz HTTP/1.1\r\n${close}`, /^HTTP\/1\.1 400 [\s\S]*\{"error":"[^"{]+"\}$/],
+    [`GET /generic/demo/%zz HTTP/1.1\r\n${close}`, /^HTTP\/1\.1 400 [\s\S]*\{"error":\{"code":"BAD_NAME"/],
     [`GET /${'a'.repeat(300)} HTTP/1.1\r\n${close}`, /^HTTP\/1\.1 404/],
     [`GET / HTTP/1.1\r\nX: ${'a'.repeat(20_000)}\r\n${close}`, /^HTTP\/1\.1 431/],
     ['GARBAGE\r\n\r\n', /^HTTP\/1\.1 400/],
