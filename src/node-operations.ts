@@ -194,18 +194,26 @@ export class Operations implements NodeOperations {
       committed.cancel();
       return { kind: 'refused', reason: reasonOf(added) };
     }
+    committed.held();
     claimCourier.passOn(sealed.value);
     const height = await committed.height;
-    if (height === null) return { kind: 'refused', reason: `not committed within ${SUBMIT_TIMEOUT_MS} ms` };
+    if (height === 'dropped')
+      return { kind: 'refused', reason: 'another transaction about the same was committed, or an endorsement expired' };
+    if (height === 'late') return { kind: 'refused', reason: `not committed within ${SUBMIT_TIMEOUT_MS} ms` };
     return { kind: 'committed', height, latencyMs: clock.nowMs() - startedMs };
   };
 
-  /** Waits for a transaction to be on this node's disk. */
-  #committed(id: Digest): { readonly height: Promise<number | null>; readonly cancel: () => void } {
-    const { head, timers } = this.#deps;
-    let settle: (height: number | null) => void = () => {};
-    const height = new Promise<number | null>((resolve) => {
-      const timer = timers.set(SUBMIT_TIMEOUT_MS, () => settle(null));
+  /** Waits for a transaction to be on this node's disk; after `held`, ends too when a block leaves it neither committed nor waiting. */
+  #committed(id: Digest): {
+    readonly height: Promise<number | 'dropped' | 'late'>;
+    readonly held: () => void;
+    readonly cancel: () => void;
+  } {
+    const { head, mempool, timers } = this.#deps;
+    let settle: (height: number | 'dropped' | 'late') => void = () => {};
+    let isHeld = false;
+    const height = new Promise<number | 'dropped' | 'late'>((resolve) => {
+      const timer = timers.set(SUBMIT_TIMEOUT_MS, () => settle('late'));
       settle = (found) => {
         timer.cancel();
         stop();
@@ -214,9 +222,13 @@ export class Operations implements NodeOperations {
       const stop = head.onCommit(() => {
         const found = head.store.transactionHeight(id);
         if (found !== null) settle(found);
+        else if (isHeld && !mempool.has(id)) settle('dropped');
       });
     });
-    return { height, cancel: () => settle(null) };
+    const held = (): void => {
+      isHeld = true;
+    };
+    return { height, held, cancel: () => settle('late') };
   }
 
   #consensus(): NodeStatus['consensus'] {
