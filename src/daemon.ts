@@ -20,9 +20,11 @@ import { createLogger } from './logs/logger.ts';
 import { createMetrics, type MetricsService } from './metrics/metrics.ts';
 import { openLibp2pNetwork } from './network/libp2p-network.ts';
 import { type CairnNode, startNode } from './node.ts';
+import { NodeError } from './node-error.ts';
 import type { Logger, World } from './ports.ts';
 import { systemClock, systemRandom, systemTimers } from './world/clock.ts';
 import { openDisk } from './world/disk.ts';
+import { usable } from './world/folder.ts';
 import { lockFolder } from './world/instance-lock.ts';
 
 export interface DaemonOptions {
@@ -55,12 +57,15 @@ export async function startDaemon(options: DaemonOptions): Promise<void> {
   const metrics = createMetrics({ nowMs: systemClock.nowMs, processMetrics: true, version: versionOf() });
   const closes: Close[] = [];
   const { stopped, fatal } = untilStopped(log);
+  let isOpen = false;
   try {
     await Promise.race([open({ dataDir, config, genesis, log, metrics, fatal, closes }), stopped]);
+    isOpen = true;
     await stopped;
   } finally {
     for (const close of closes.reverse()) await close();
-    log.info({}, 'stopped');
+    // Of a start that failed the one line that says why is enough.
+    if (isOpen) log.info({}, 'stopped');
   }
 }
 
@@ -73,7 +78,10 @@ function untilStopped(log: Logger): { readonly stopped: Promise<void>; readonly 
       resolve();
     };
     fatal = (error) => {
-      log.error({ error }, 'the node stops: it can no longer keep its promises');
+      log.error(
+        isForeseen(error) ? { code: error.code, error: error.message } : { error },
+        'the node stops: it can no longer keep its promises',
+      );
       reject(error);
     };
     process.once('SIGINT', onSignal).once('SIGTERM', onSignal).once('uncaughtException', fatal).once('unhandledRejection', fatal);
@@ -81,9 +89,16 @@ function untilStopped(log: Logger): { readonly stopped: Promise<void>; readonly 
   return { stopped, fatal };
 }
 
+/** One of the project's own errors, whose message says all; of anything else the log wants the stack. */
+function isForeseen(error: unknown): error is Error & { readonly code: string } {
+  return (
+    error instanceof Error && error.name !== 'Error' && 'code' in error && typeof error.code === 'string' && !error.code.startsWith('ERR_')
+  );
+}
+
 async function open(parts: Process): Promise<void> {
   const { dataDir, config, genesis, log, metrics, fatal, closes } = parts;
-  const lock = await lockFolder(dataDir);
+  const lock = await usable(dataDir, () => lockFolder(dataDir));
   closes.push(() => lock.release());
   const world = await openWorld(parts);
   const node = await startNode(
@@ -117,7 +132,7 @@ async function openWorld(parts: Process): Promise<World> {
   const { dataDir, config, genesis, log, metrics, closes } = parts;
   const keys = await loadNodeKeys(join(dataDir, KEYS_FOLDER));
   const storage = resolve(dataDir, config['storage.path']);
-  await mkdir(storage, { recursive: true });
+  await usable(storage, () => mkdir(storage, { recursive: true, mode: 0o700 }));
   const chainStore = await openLevelStore(join(dataDir, 'chain'));
   closes.push(() => chainStore.close());
   const nodeStore = await openLevelStore(join(dataDir, 'node'));
@@ -143,7 +158,9 @@ async function openWorld(parts: Process): Promise<World> {
         if (fault === 'bad-bytes') metrics.metrics.badPiece();
       },
       onDuplicateSelf: (address) =>
-        parts.fatal(new Error(`another running node holds the keys of this one (seen at ${address}): stop one of them`)),
+        parts.fatal(
+          new NodeError('DUPLICATE_NODE', `another running node holds the keys of this one (seen at ${address}): stop one of them`),
+        ),
     },
   );
   return {

@@ -3,7 +3,7 @@
  * nothing else puts the parts together. Docs: docs/ARCHITECTURE.md.
  */
 
-import { type Digest, nodeIdOf, nodeOf } from '../chain/index.ts';
+import { type Digest, nodeIdOf, nodeOf, sameBytes } from '../chain/index.ts';
 import { type BlobStore, type ClaimChecker, genericChecker, type Library, type Staging, serveTransfers } from '../registry/index.ts';
 import { serveTransactions, Transactions } from './agreement/assembly.ts';
 import { GossipCourier } from './agreement/courier.ts';
@@ -20,9 +20,11 @@ import { DEFAULT_MEMPOOL_LIMITS, Mempool } from './claims/mempool.ts';
 import { Publications } from './claims/publishing.ts';
 import type { Head } from './ledger/head.ts';
 import type { StateLedger } from './ledger/state-ledger.ts';
+import { NodeError } from './node-error.ts';
 import { Operations } from './node-operations.ts';
 import type { NodeDeps, NodeOptions } from './node-options.ts';
 import type { NodeOperations } from './operations.ts';
+import type { Signer } from './ports.ts';
 import { openServing, type Serving, settleFiles, startHousekeeping } from './serving.ts';
 import { BlockSync } from './sync/block-sync.ts';
 
@@ -60,6 +62,7 @@ export async function startNode(options: NodeOptions, deps: NodeDeps): Promise<C
   const nodeId = nodeIdOf(deps.sha256, world.signer.publicKey('network'));
   const serving = await openServing(options, deps);
   const isAuthority = nodeOf(serving.head.view.state, nodeId)?.active === true;
+  checkOwnKeys({ nodeId, signer: world.signer }, serving.head);
   const agreement = openAgreement({ options, nodeId, isAuthority }, deps, serving);
   const publications = new Publications({ nodeId: isAuthority ? nodeId : null, ...serving, ...agreement, sha256: deps.sha256 });
   let engine: Engine | null = null;
@@ -115,6 +118,20 @@ export async function startNode(options: NodeOptions, deps: NodeDeps): Promise<C
       await serving.head.settled();
     },
   };
+}
+
+/** With another key than the one in its record, all an authority says is a forgery to the others, and they cut it off. */
+function checkOwnKeys(own: { readonly nodeId: Digest; readonly signer: Signer }, head: Head): void {
+  const record = nodeOf(head.view.state, own.nodeId);
+  if (record?.active !== true) return;
+  const { consensusKey, checkpointKey } = record.node;
+  for (const [use, key] of [['consensus', consensusKey] as const, ['checkpoint', checkpointKey] as const]) {
+    if (sameBytes(own.signer.publicKey(use), key)) continue;
+    throw new NodeError(
+      'WRONG_KEYS',
+      `the ${use} key in the keys folder is not the one that the chain knows of this node: restore it from your backup`,
+    );
+  }
 }
 
 function openAgreement(

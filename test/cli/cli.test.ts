@@ -1,6 +1,6 @@
 /** The `cairn` command as people and scripts meet it: help, short forms, one line an error, exit codes, JSON. */
 
-import { chmod, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import t, { type Test } from 'tap';
@@ -299,6 +299,32 @@ t.test('genesis localnet writes folders whose genesis checks out; a damaged one 
   await writeFile(join(out, 'bad', 'genesis.cbor'), data.subarray(0, data.length - 1));
   t.match(await cairn(['genesis', 'check', join(out, 'bad', 'genesis.cbor')]), { code: 1, stderr: /no genesis document/ });
   t.match(await cairn(['genesis', 'check', join(out, 'absent.cbor')]), { code: 1, stderr: /no genesis document at/ });
+});
+
+t.test("an operator's mistake stops the start with one line", async (t) => {
+  const folder = t.testdir({ file: 'x' });
+  const [out, file] = [join(folder, 'net'), join(folder, 'file')];
+  await cairn(['genesis', 'localnet', '--authorities', '2', '--mirrors', '1', '--out', out]);
+  const [mine, other, mirror] = [join(out, 'node1'), join(out, 'node2'), join(out, 'mirror1')];
+  const mistakes: readonly (readonly [string, string, () => Promise<unknown>, RegExp, string[]?])[] = [
+    ['a file where files go', mirror, async () => {}, /cannot use the folder .*a file is in its place/, ['--storage-path', file]],
+    ['keys open to others', other, () => chmod(join(other, 'keys', 'network.pem'), 0o644), /run 'chmod 600 /],
+    [
+      'keys mixed up',
+      mine,
+      () => copyFile(join(mirror, 'keys', 'consensus.pem'), join(mine, 'keys', 'consensus.pem')),
+      /the consensus key .*backup/,
+    ],
+    ['a lost key', mirror, () => rm(join(mirror, 'keys', 'checkpoint.pem')), /checkpoint\.pem does not exist/],
+  ];
+  for (const [what, dataDir, make, expected, args] of mistakes) {
+    await make();
+    const outcome = await cairn(['start', '--data', dataDir, ...(args ?? [])]);
+    t.equal(outcome.code, 1, what);
+    t.match(outcome.stderr, ONE_LINE, what);
+    t.match(outcome.stderr, expected, what);
+    t.notOk((await readdir(dataDir)).includes('lock'), `${what}: the folder is free again`);
+  }
 });
 
 t.test('--verbose adds the stack, and nothing else does', async (t) => {
