@@ -32,6 +32,7 @@ import {
   voteMessage,
   votePayload,
 } from '../../chain/index.ts';
+import { publicKeysOf } from '../../genesis/index.ts';
 import { type ProtocolName, protocolOf, type TopicName, topicOf } from '../../src/channels.ts';
 import { sha256 } from '../../src/crypto/sha256.ts';
 import { seedSigner } from '../../src/crypto/signer.ts';
@@ -44,14 +45,14 @@ export class HostilePeer {
   readonly network: VirtualNetwork;
   readonly #world: VirtualWorld;
 
-  private constructor(world: VirtualWorld) {
+  private constructor(world: VirtualWorld, networkKey: Uint8Array) {
     this.#world = world;
-    this.network = new VirtualNetwork(world.air, world.random.bytes(32));
+    this.network = new VirtualNetwork(world.air, networkKey);
   }
 
-  /** Joins; it sees only the named nodes, or all of them. */
-  static async join(world: VirtualWorld, seen: readonly Inhabitant[] | null): Promise<HostilePeer> {
-    const peer = new HostilePeer(world);
+  /** Joins; it sees only the named nodes, or all of them. `stolen`: it has the network key of this node, which is down. */
+  static async join(world: VirtualWorld, seen: readonly Inhabitant[] | null, stolen?: Inhabitant): Promise<HostilePeer> {
+    const peer = new HostilePeer(world, stolen === undefined ? world.random.bytes(32) : publicKeysOf(stolen.keys).network);
     await peer.network.start();
     const nodes = world.inhabitants.map((one) => one.network?.peerId ?? one.name);
     if (seen !== null) world.air.partition([nodes, [peer.peerId, ...seen.map((one) => one.network?.peerId ?? one.name)]]);

@@ -13,6 +13,7 @@ import {
   digestToHex,
   type Endorsement,
   encode,
+  helpResponse,
   MAX_PROPOSAL_MESSAGE_BYTES,
   proposalMessage,
   sealedTransaction,
@@ -22,6 +23,7 @@ import {
 import type { TopicName } from '../../src/channels.ts';
 import { topicOf } from '../../src/channels.ts';
 import { sha256 } from '../../src/crypto/sha256.ts';
+import { VerifierError } from '../../src/crypto/zip215.ts';
 import type { SignatureVerifier, SignedItem } from '../../src/ports.ts';
 import { digestOf, filled } from '../chain/arbitraries.ts';
 import { candidateBytes, certificateBytes, Forge, flipped, HostilePeer, proposalBytes, sealedBytes, statusBytes } from './hostile-peer.ts';
@@ -272,6 +274,56 @@ t.test('a validator gone bad fills neither memory nor disk, and the others go on
   t.equal(world.air.penalties.filter((penalty) => penalty.against !== peer.peerId).length, 0, 'no honest node pays');
   for (const one of honest) void one.node?.operations.submit(encode(sealedTransaction, world.sealed('6.0.0')));
   t.ok(await reach(world, 2), 'three of four decide');
+  t.equal(disagreement(world), null);
+  t.same(fatals(world), []);
+  await world.close();
+});
+
+t.test('help with forged messages costs the helper its place; whoever asked asks another', async (t) => {
+  const world = new VirtualWorld({ seed: 45, authorities: 4, mirrors: 0, verifier: plainVerifier() });
+  await world.startAll();
+  const [asker, helper, third, traitor] = world.authorities();
+  if (asker === undefined || helper === undefined || third === undefined || traitor === undefined) throw new RangeError('expected four');
+  world.crash(traitor);
+  world.crash(third);
+  const forge = new Forge(world);
+  const good = forge.signedVote(helper.nodeId, { type: 'prevote', height: 1, round: 0, blockId: null });
+  const votes = [{ ...good, signature: flipped(good.signature) }];
+  const peer = await HostilePeer.join(world, null, traitor);
+  peer.answer('help', () => encode(helpResponse, { votes, proposals: [] }));
+  submit(world, '1.0.0');
+  await world.time.advance(30_000);
+  t.ok(peer.penalties().own > 0, 'the liar pays');
+  t.equal(peer.penalties().others, 0, 'nobody else does');
+  await peer.leave();
+  await world.start(third);
+  t.ok(await reach(world, 1), 'and with a third node they decide');
+  t.equal(disagreement(world), null);
+  t.same(fatals(world), []);
+  await world.close();
+});
+
+t.test('an overloaded verifier: nobody pays for what was not looked at, and all goes on when it is well again', async (t) => {
+  let isOverloaded = false;
+  const plain = plainVerifier();
+  const orFail = async <T>(answer: () => Promise<T>): Promise<T> => {
+    if (isOverloaded) throw new VerifierError('overloaded', 'too many');
+    return await answer();
+  };
+  const verifier: SignatureVerifier = {
+    verify: (item) => orFail(() => plain.verify(item)),
+    verifyMany: (items) => orFail(() => plain.verifyMany(items)),
+  };
+  const world = new VirtualWorld({ seed: 46, authorities: 4, mirrors: 1, verifier });
+  await world.startAll();
+  submit(world, '1.0.0');
+  await world.time.advance(3);
+  isOverloaded = true;
+  await world.time.advance(10_000);
+  isOverloaded = false;
+  submit(world, '1.0.1');
+  t.ok(await reach(world, 1));
+  t.equal(world.air.penalties.length, 0);
   t.equal(disagreement(world), null);
   t.same(fatals(world), []);
   await world.close();
