@@ -9,6 +9,7 @@ import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promise
 import path from 'node:path';
 import { promisify } from 'node:util';
 import type { NodeStatus } from '../operations.ts';
+import { FolderInUseError, lockFolder } from '../world/instance-lock.ts';
 import { AdminClient } from './admin-client.ts';
 import { LocalnetError } from './localnet-error.ts';
 import { CLI, NodeProcess, nodeEnvironment } from './node-process.ts';
@@ -49,9 +50,33 @@ export async function isLocalnet(dir: string): Promise<boolean> {
   throw new LocalnetError('foreign-folder', `${dir} is not empty and no localnet; choose another folder with --dir`);
 }
 
-/** Removes a localnet's folder, and only such a one. */
+/** Removes a localnet's folder, and only such a one; throws (`running`) while one of its nodes works in it. */
 export async function removeLocalnet(dir: string): Promise<void> {
-  if (await isLocalnet(dir)) await rm(dir, { recursive: true, force: true });
+  if (!(await isLocalnet(dir))) return;
+  await refuseRunning(dir);
+  await rm(dir, { recursive: true, force: true });
+}
+
+/** Throws (`running`) when a living process holds the data folder of one of the nodes. */
+export async function refuseRunning(dir: string): Promise<void> {
+  for (const name of nodeNames(await readMarker(dir))) {
+    const dataDir = path.join(dir, name);
+    if (!existsSync(dataDir)) continue;
+    try {
+      await (await lockFolder(dataDir)).release();
+    } catch (error) {
+      if (!(error instanceof FolderInUseError)) throw error;
+      throw new LocalnetError(
+        'running',
+        `The network in ${dir} is running (${name} is process ${error.processId}); nothing was started or changed. Stop it with Ctrl-C where it runs, or run another one: \`npm start -- --dir OTHER --base-port N\`.`,
+        error,
+      );
+    }
+  }
+}
+
+async function readMarker(dir: string): Promise<Marker> {
+  return JSON.parse(await readFile(path.join(dir, MARKER), 'utf8')) as Marker;
 }
 
 /** Writes keys, genesis and configuration of every node; the folder appears whole or not at all. */
@@ -94,7 +119,7 @@ export class Localnet {
 
   /** Reads what a localnet's folder holds; starts nothing. */
   static async open(dir: string): Promise<Localnet> {
-    const marker = JSON.parse(await readFile(path.join(dir, MARKER), 'utf8')) as Marker;
+    const marker = await readMarker(dir);
     const nodes = nodeNames(marker).map(async (name, index): Promise<LocalnetNode> => {
       const dataDir = path.join(dir, name);
       const ports = await readPorts(dataDir);

@@ -6,7 +6,7 @@
 
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { createLocalnet, isLocalnet, Localnet, type LocalnetNode, removeLocalnet } from './localnet.ts';
+import { createLocalnet, isLocalnet, Localnet, type LocalnetNode, refuseRunning, removeLocalnet } from './localnet.ts';
 import { LocalnetError } from './localnet-error.ts';
 import { digestOnChain, fetchDigest, fileDigest, packProject, publish, type Tarball } from './publication.ts';
 
@@ -15,8 +15,11 @@ const CONNECTED_MS = 60_000;
 const COMMITTED_MS = 60_000;
 const STOP_MS = 10_000;
 const POLL_MS = 200;
+const SHOWN_PORTS = 4;
 
 const USAGE = `usage: npm start -- [--dir DIR] [--base-port N] [--fresh]
+
+Runs four authorities and one mirror on this machine's loopback until Ctrl-C.
 
   --dir DIR       where the network lies (default: .cairn/localnet)
   --base-port N   node i uses the ports N+10i to N+10i+3, from i = 0; decided when the network is made
@@ -86,20 +89,36 @@ function parsePort(text: string | undefined): number | null {
 
 async function prepare(options: Options): Promise<Localnet> {
   if (options.fresh) await removeLocalnet(options.dir);
-  if (!(await isLocalnet(options.dir))) {
+  const isNew = !(await isLocalnet(options.dir));
+  if (isNew) {
     say(`Making a network of four authorities and one mirror in ${options.dir}`);
     await createLocalnet({ dir: options.dir, authorities: 4, mirrors: 1, basePort: options.basePort });
-  } else say(`Going on with the network in ${options.dir}`);
+  } else {
+    await refuseRunning(options.dir);
+    say(`Going on with the network in ${options.dir}`);
+  }
   const localnet = await Localnet.open(options.dir);
-  if (options.basePort !== null && localnet.nodes[0]?.ports.http !== options.basePort) {
-    throw new LocalnetError('usage', `The network in ${options.dir} has other ports; --base-port needs --fresh or another --dir.`);
+  const basePort = localnet.nodes[0]?.ports.http;
+  if (options.basePort !== null && basePort !== options.basePort) {
+    throw new LocalnetError(
+      'usage',
+      `The network in ${options.dir} was made with other ports (from ${basePort}); begin a new one with --fresh, or use another --dir.`,
+    );
   }
   const busy = await localnet.busyPorts();
   if (busy.length === 0) return localnet;
-  const many = busy.length > 1;
-  throw new LocalnetError(
+  // A network whose ports have never been free is of no use, and would stand in the way of one with other ports.
+  if (isNew) await removeLocalnet(options.dir);
+  throw portsBusy(busy, isNew);
+}
+
+function portsBusy(busy: readonly number[], isNew: boolean): LocalnetError {
+  const more = busy.length > SHOWN_PORTS ? ` and ${busy.length - SHOWN_PORTS} more` : '';
+  const named = `Port${busy.length > 1 ? 's' : ''} ${busy.slice(0, SHOWN_PORTS).join(', ')}${more} ${busy.length > 1 ? 'are' : 'is'} in use`;
+  const other = isNew ? 'npm start -- --base-port 30000' : 'npm start -- --dir OTHER --base-port 30000';
+  return new LocalnetError(
     'ports-busy',
-    `Port${many ? 's' : ''} ${busy.join(', ')} ${many ? 'are' : 'is'} in use, maybe by another localnet; nothing was started. Stop that, or run \`npm start -- --dir OTHER --base-port N\`.`,
+    `${named}, maybe by another localnet; nothing was started. Stop what uses them, or choose other ports: \`${other}\`.`,
   );
 }
 

@@ -2,6 +2,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import t, { type Test } from 'tap';
@@ -55,6 +56,11 @@ t.test('a first start, Ctrl-C, and a second start on the same chain', async (t) 
   t.match(said, /mirror1 served it; SHA-256 [0-9a-f]{64} is the one on the chain/);
   t.match(said, `http://127.0.0.1:${base + 40}/generic/demo/cairn/`);
   t.same(await busyPorts(ports), ports);
+
+  const rival = npmStart(t, [...args, '--fresh']);
+  t.equal(await rival.exitCode, 1);
+  t.match(rival.output(), /is running \(node1 is process \d+\); nothing was started or changed/);
+
   first.child.kill('SIGINT');
   t.equal(await first.exitCode, 0, 'Ctrl-C is no failure');
   t.match(first.output(), /All nodes have stopped/);
@@ -79,6 +85,7 @@ t.test('a taken port is named before anything is started', async (t) => {
   t.equal(await started.exitCode, 1);
   t.match(started.output(), `Port ${base + 11} is in use`);
   t.notMatch(started.output(), /runs as process/);
+  t.notOk(existsSync(path.join(folder, 'network')), 'and no network with useless ports stays behind');
 });
 
 t.test('an argument that is not known is named', async (t) => {
