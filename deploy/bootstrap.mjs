@@ -1,6 +1,6 @@
 /**
- * From a bare clone to a running command, with nothing but Node and npm: installs the locked packages, prepares the test runner, compiles
- * what is stale, then hands over to `start`, `test`, `bench` or `build`. Uses Node's own modules only, because it runs before anything
+ * From a bare clone to a running command, with nothing but Node and npm: installs the locked packages, prepares the test runner where tests
+ * are compiled, compiles what is stale, then hands over to `start`, `test`, `bench` or `build`. Uses Node's own modules only, because it runs before anything
  * is installed. Never touches a file outside the clone, and does no step twice.
  */
 
@@ -14,8 +14,9 @@ const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const OLDEST_NODE = [20, 19];
 const LOCKFILE = path.join(ROOT, 'package-lock.json');
 const INSTALLED = path.join(ROOT, 'node_modules', '.package-lock.json');
-/** Holds the digest of the lockfile whose packages are installed and prepared. */
-const STAMP = path.join(ROOT, 'node_modules', '.cairn-prepared');
+/** Each holds the digest of the lockfile whose packages are installed, and whose test runner is prepared. */
+const INSTALLED_STAMP = path.join(ROOT, 'node_modules', '.cairn-installed');
+const PREPARED_STAMP = path.join(ROOT, 'node_modules', '.cairn-prepared');
 const WINDOWS = process.platform === 'win32';
 
 class StepFailed extends Error {}
@@ -59,14 +60,21 @@ function isOlder(file, than) {
   return !existsSync(file) || statSync(file).mtimeMs < statSync(than).mtimeMs;
 }
 
-async function install() {
+function isStamped(stamp, locked) {
+  return existsSync(stamp) && readFileSync(stamp, 'utf8') === locked;
+}
+
+async function install({ forTests }) {
   const locked = createHash('sha256').update(readFileSync(LOCKFILE)).digest('hex');
-  if (existsSync(INSTALLED) && existsSync(STAMP) && readFileSync(STAMP, 'utf8') === locked) return;
-  if (isOlder(INSTALLED, LOCKFILE))
-    await step('Installing the locked packages', 'npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']);
-  // tap generates its test class for the plug-ins named in .taprc; each `npm ci` wipes that.
+  if (!existsSync(INSTALLED) || !isStamped(INSTALLED_STAMP, locked)) {
+    if (isOlder(INSTALLED, LOCKFILE))
+      await step('Installing the locked packages', 'npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']);
+    writeFileSync(INSTALLED_STAMP, locked);
+  }
+  if (!forTests || isStamped(PREPARED_STAMP, locked)) return;
+  // tap generates its test class for the plug-ins named in .taprc; each `npm ci` wipes that, and the stamp with it.
   await step('Preparing the test runner', process.execPath, [tool('tap'), 'build']);
-  writeFileSync(STAMP, locked);
+  writeFileSync(PREPARED_STAMP, locked);
 }
 
 /** The JavaScript file behind an installed command. */
@@ -100,7 +108,7 @@ async function compile(project) {
 
 async function prepare(project = null) {
   checkNode();
-  await install();
+  await install({ forTests: project === null });
   await compile(project);
 }
 
