@@ -71,7 +71,7 @@ export interface OperationsDeps {
   readonly claimCourier: GossipClaimCourier;
   /** Null on a mirror. */
   readonly pool: ClaimPool | null;
-  readonly engine: () => Engine | null;
+  readonly engine: Engine | null;
   readonly network: Network;
   readonly clock: Clock;
   readonly timers: Timers;
@@ -96,7 +96,7 @@ export class Operations implements NodeOperations {
       name,
       nodeId: digestToHex(nodeId),
       peerId: network.peerId,
-      role: this.#deps.engine() === null ? 'mirror' : 'authority',
+      role: this.#deps.engine === null ? 'mirror' : 'authority',
       addresses: network.addresses(),
       startedMs,
       chain: {
@@ -232,7 +232,7 @@ export class Operations implements NodeOperations {
   }
 
   #consensus(): NodeStatus['consensus'] {
-    const engine = this.#deps.engine();
+    const engine = this.#deps.engine;
     if (engine === null) return null;
     const { round, step } = engine.machine.consensus;
     const silentBelow = engine.signFromHeight > engine.height ? engine.signFromHeight : null;
