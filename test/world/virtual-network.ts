@@ -27,6 +27,14 @@ export interface Penalty {
   readonly detail: string;
 }
 
+/** One message on its way from peer to peer; a request or its answer has no topic. */
+export interface Passage {
+  readonly from: string;
+  readonly to: string;
+  readonly topic: string | null;
+  readonly message: Uint8Array;
+}
+
 type Receive = (from: string, message: Uint8Array) => Promise<MessageVerdict> | MessageVerdict;
 type Handler = { readonly maxRequestBytes: number; readonly handle: (peerId: string, body: Uint8Array) => Promise<Uint8Array> };
 
@@ -40,7 +48,10 @@ export class VirtualAir {
   readonly providers = new Map<string, Set<string>>();
   /** Called with everything that a node says by gossip, whether or not anybody hears it. */
   overheard: (from: string, topic: string, message: Uint8Array) => void = () => {};
+  /** The delay of each copy that arrives, in milliseconds; none when the message is lost. */
+  route: (passage: Passage) => readonly number[] = ({ topic }) => this.#weathered(topic);
   readonly #parted = new Map<string, number>();
+  readonly #keys = new WeakMap<Uint8Array, string>();
   #groups: readonly ReadonlySet<string>[] | null = null;
 
   constructor(time: VirtualTime, random: SeededRandom) {
@@ -72,8 +83,20 @@ export class VirtualAir {
     for (const peer of this.peers.values()) peer.look();
   }
 
-  delay(): number {
-    return 0.2 + this.random.exponential(this.weather.delayMs);
+  /** Names a message by its bytes; worked out once for each array, since gossip hands the same one on. */
+  keyOf(message: Uint8Array): string {
+    const known = this.#keys.get(message);
+    if (known !== undefined) return known;
+    const key = createHash('sha256').update(message).digest('base64');
+    this.#keys.set(message, key);
+    return key;
+  }
+
+  #weathered(topic: string | null): readonly number[] {
+    const { loss, duplication, delayMs } = this.weather;
+    if (this.random.chance(loss)) return [];
+    const copies = topic !== null && this.random.chance(duplication) ? 2 : 1;
+    return Array.from({ length: copies }, () => 0.2 + this.random.exponential(delayMs));
   }
 }
 
@@ -86,6 +109,8 @@ export class VirtualNetwork implements Network {
   readonly #seen = new Map<string, number>();
   #visible = new Set<string>();
   isUp = false;
+  /** Until then the process stands still: what arrives waits. */
+  heldUntilMs = 0;
 
   constructor(air: VirtualAir, networkKey: Uint8Array) {
     this.#air = air;
@@ -149,7 +174,7 @@ export class VirtualNetwork implements Network {
   };
 
   readonly request = async (peerId: string, protocol: string, body: Uint8Array, options: RequestOptions): Promise<Uint8Array> => {
-    const { time, random, weather } = this.#air;
+    const { time } = this.#air;
     const copy = body.slice();
     return await new Promise<Uint8Array>((resolve, reject) => {
       const timer = time.timers.set(options.timeoutMs, () => reject(new Error(`${peerId} did not answer in ${options.timeoutMs} ms`)));
@@ -159,12 +184,11 @@ export class VirtualNetwork implements Network {
       };
       options.signal?.addEventListener('abort', () => settleWith(() => reject(new Error('aborted'))), { once: true });
       if (!this.isUp || !this.#air.connected(this.peerId, peerId)) return settleWith(() => reject(new Error(`${peerId} is not connected`)));
-      if (random.chance(weather.loss)) return;
-      time.timers.set(this.#air.delay(), () => {
+      this.#carry({ from: this.peerId, to: peerId, message: copy }, () => {
         this.#ask(peerId, protocol, copy)
           .then((answer) => {
             if (!this.isUp || !this.#air.connected(this.peerId, peerId)) return;
-            time.timers.set(this.#air.delay(), () =>
+            this.#carry({ from: peerId, to: this.peerId, message: answer }, () =>
               settleWith(() => (answer.length > options.maxResponseBytes ? reject(new Error('answer too long')) : resolve(answer))),
             );
           })
@@ -172,6 +196,18 @@ export class VirtualNetwork implements Network {
       });
     });
   };
+
+  /** A request or an answer: arrives once, or never. */
+  #carry(passage: Omit<Passage, 'topic'>, arrive: () => void): void {
+    const [delayMs] = this.#air.route({ ...passage, topic: null });
+    if (delayMs === undefined) return;
+    const land = (): void => {
+      const heldUntilMs = this.#air.peers.get(passage.to)?.heldUntilMs ?? 0;
+      if (heldUntilMs > this.#air.time.nowMs) this.#air.time.at(heldUntilMs, land);
+      else arrive();
+    };
+    this.#air.time.timers.set(delayMs, land);
+  }
 
   async #ask(peerId: string, protocol: string, body: Uint8Array): Promise<Uint8Array> {
     const peer = this.#air.connected(this.peerId, peerId) ? this.#air.peers.get(peerId) : undefined;
@@ -202,6 +238,11 @@ export class VirtualNetwork implements Network {
 
   /** A gossip message arrives: validated here, and relayed when accepted. */
   async deliver(from: string, topic: string, message: Uint8Array): Promise<void> {
+    const { time } = this.#air;
+    if (this.heldUntilMs > time.nowMs) {
+      time.at(this.heldUntilMs, () => void this.deliver(from, topic, message));
+      return;
+    }
     const receive = this.#topics.get(topic);
     if (!this.isUp || receive === undefined || !this.#isNew(topic, message)) return;
     const verdict = await receive(from, message.slice());
@@ -210,20 +251,21 @@ export class VirtualNetwork implements Network {
   }
 
   #relay(topic: string, message: Uint8Array, except: string | null): void {
-    const { random, weather, time, peers } = this.#air;
-    for (const other of this.#visible) {
-      if (other === except || random.chance(weather.loss)) continue;
-      const copies = random.chance(weather.duplication) ? 2 : 1;
-      for (let copy = 0; copy < copies; copy += 1) {
-        time.timers.set(this.#air.delay(), () => {
-          if (this.#air.connected(this.peerId, other)) void peers.get(other)?.deliver(this.peerId, topic, message);
-        });
-      }
+    for (const other of this.#visible) if (other !== except) this.sendTo(other, topic, message);
+  }
+
+  /** To one connected peer alone, whether or not it was said before: what an honest node never does. */
+  sendTo(other: string, topic: string, message: Uint8Array): void {
+    const { time, peers } = this.#air;
+    for (const delayMs of this.#air.route({ from: this.peerId, to: other, topic, message })) {
+      time.timers.set(delayMs, () => {
+        if (this.#air.connected(this.peerId, other)) void peers.get(other)?.deliver(this.peerId, topic, message);
+      });
     }
   }
 
   #isNew(topic: string, message: Uint8Array): boolean {
-    const key = `${topic}/${createHash('sha256').update(message).digest('hex')}`;
+    const key = `${topic}/${this.#air.keyOf(message)}`;
     const nowMs = this.#air.time.nowMs;
     const known = (this.#seen.get(key) ?? -SEEN_MS) + SEEN_MS > nowMs;
     this.#seen.set(key, nowMs);

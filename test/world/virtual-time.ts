@@ -13,7 +13,10 @@ interface Entry {
 }
 
 export class VirtualTime {
+  /** A binary heap: the next entry first. */
   readonly #queue: Entry[] = [];
+  /** Called after every event, once all that it started has settled. */
+  afterEvent: () => void = () => {};
   #nowMs: number;
   #order = 0;
 
@@ -33,7 +36,7 @@ export class VirtualTime {
   at(atMs: number, callback: () => void): Timer {
     const entry: Entry = { atMs, order: this.#order, callback, cancelled: false };
     this.#order += 1;
-    insert(this.#queue, entry);
+    push(this.#queue, entry);
     return {
       cancel: () => {
         entry.cancelled = true;
@@ -41,21 +44,27 @@ export class VirtualTime {
     };
   }
 
+  /** Entries waiting, cancelled ones included. */
+  get waiting(): number {
+    return this.#queue.length;
+  }
+
   /** Runs until the condition holds; false when `limitMs` of virtual time went by, or nothing is left to happen. */
   async until(condition: () => boolean, limitMs: number): Promise<boolean> {
     const endMs = this.#nowMs + limitMs;
     await settle();
     while (!condition()) {
-      const next = this.#queue.shift();
+      const next = this.#queue[0];
       if (next === undefined || next.atMs > endMs) {
-        if (next !== undefined) insert(this.#queue, next);
         this.#nowMs = Math.max(this.#nowMs, endMs);
         return condition();
       }
+      pop(this.#queue);
       if (next.cancelled) continue;
       this.#nowMs = Math.max(this.#nowMs, next.atMs);
       next.callback();
       await settle();
+      this.afterEvent();
     }
     return true;
   }
@@ -70,14 +79,35 @@ async function settle(): Promise<void> {
   await new Promise<void>((resolve) => setImmediate(resolve));
 }
 
-function insert(queue: Entry[], entry: Entry): void {
-  let low = 0;
-  let high = queue.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    const other = queue[middle];
-    if (other !== undefined && (other.atMs < entry.atMs || (other.atMs === entry.atMs && other.order < entry.order))) low = middle + 1;
-    else high = middle;
+function isBefore(left: Entry, right: Entry): boolean {
+  return left.atMs < right.atMs || (left.atMs === right.atMs && left.order < right.order);
+}
+
+function push(heap: Entry[], entry: Entry): void {
+  let index = heap.length;
+  heap.push(entry);
+  while (index > 0) {
+    const above = (index - 1) >> 1;
+    const parent = heap[above];
+    if (parent === undefined || isBefore(parent, entry)) break;
+    heap[index] = parent;
+    index = above;
   }
-  queue.splice(low, 0, entry);
+  heap[index] = entry;
+}
+
+function pop(heap: Entry[]): void {
+  const last = heap.pop();
+  if (last === undefined || heap.length === 0) return;
+  let index = 0;
+  for (;;) {
+    const [left, right] = [heap[2 * index + 1], heap[2 * index + 2]];
+    if (left === undefined) break;
+    const isRight = right !== undefined && isBefore(right, left);
+    const child = isRight ? right : left;
+    if (isBefore(last, child)) break;
+    heap[index] = child;
+    index = 2 * index + (isRight ? 2 : 1);
+  }
+  heap[index] = last;
 }

@@ -10,6 +10,7 @@ import {
   type Digest,
   digestToHex,
   endorsementPayload,
+  type Parameters,
   type SealedTransaction,
   transactionId,
 } from '../../chain/index.ts';
@@ -28,10 +29,11 @@ import { sha256 } from '../../src/crypto/sha256.ts';
 import { seedSigner } from '../../src/crypto/signer.ts';
 import { noMetrics } from '../../src/metrics/types.ts';
 import { type CairnNode, startNode } from '../../src/node.ts';
-import type { FileSystem, Logger, SignatureVerifier, World } from '../../src/ports.ts';
+import type { FileSystem, Logger, Network, SignatureVerifier, Signer, World } from '../../src/ports.ts';
 import { type MemoryFileSystem, memoryFileSystem } from './memory-file-system.ts';
 import { MemoryKeyValueStore } from './memory-key-value-store.ts';
 import { SeededRandom } from './seeded-random.ts';
+import type { Signatures } from './signatures.ts';
 import { VirtualAir, VirtualNetwork } from './virtual-network.ts';
 import { VirtualTime } from './virtual-time.ts';
 
@@ -56,20 +58,33 @@ export class Inhabitant {
   node: CairnNode | null = null;
   network: VirtualNetwork | null = null;
   life = 0;
-  /** What the node's process sees of its disk; a test may put itself in between. */
+  /** What its clock is off by, in milliseconds. */
+  clockErrorMs: () => number = () => 0;
+  /** What the node's process sees of its disk and network; a test may put itself in between. */
   seenFiles: (files: FileSystem) => FileSystem = (files) => files;
+  seenNetwork: (network: VirtualNetwork) => Network = (network) => network;
+  /** The chain's disk, for a new process. */
+  openStore: (entries: ReadonlyMap<string, Uint8Array>) => MemoryKeyValueStore = (entries) => new MemoryKeyValueStore({}, entries);
+  readonly nodeId: Digest;
+  readonly signer: Signer;
+  /** Raw key that its address comes from: that of its record, but for a twin. */
+  readonly address: Uint8Array;
 
-  constructor(name: string, keys: NodeKeys, seed: number, nowMs: () => number) {
+  constructor(
+    name: string,
+    keys: NodeKeys,
+    world: { readonly seed: number; readonly nowMs: () => number; readonly signer: Signer; readonly address?: Uint8Array },
+  ) {
+    const { seed, nowMs } = world;
     this.name = name;
     this.keys = keys;
+    this.signer = world.signer;
+    this.nodeId = nodeRecordOf(keys, name).nodeId;
+    this.address = world.address ?? publicKeysOf(keys).network;
     this.files = memoryFileSystem({ seed, nowMs });
     this.storage = memoryFileSystem({ seed: seed + 1, nowMs });
     this.chainStore = new MemoryKeyValueStore();
     this.nodeStore = new MemoryKeyValueStore();
-  }
-
-  get nodeId(): Digest {
-    return nodeRecordOf(this.keys, this.name).nodeId;
   }
 
   logger(): Logger {
@@ -88,6 +103,10 @@ export interface WorldOptions {
   readonly mirrors: number;
   /** Default: the node's own, whose thread for second opinions on forgeries lives in real time. */
   readonly verifier?: SignatureVerifier;
+  /** Default: Ed25519. */
+  readonly signatures?: Signatures;
+  /** What differs from the default parameters. */
+  readonly parameters?: Partial<Parameters>;
 }
 
 export class VirtualWorld {
@@ -96,10 +115,12 @@ export class VirtualWorld {
   readonly air: VirtualAir;
   readonly genesis: GenesisDocument;
   readonly chainId: Digest;
-  readonly inhabitants: readonly Inhabitant[];
+  readonly inhabitants: Inhabitant[];
+  readonly #options: WorldOptions;
   readonly #verifier: SignatureVerifier & { readonly close: () => Promise<void> };
 
   constructor(options: WorldOptions) {
+    this.#options = options;
     this.random = new SeededRandom(options.seed);
     this.time = new VirtualTime(START_MS);
     this.air = new VirtualAir(this.time, this.random);
@@ -109,16 +130,34 @@ export class VirtualWorld {
     ];
     this.inhabitants = names.map((name, index) => {
       const keys = { network: this.random.bytes(32), consensus: this.random.bytes(32), checkpoint: this.random.bytes(32) };
-      return new Inhabitant(name, keys, options.seed * 1000 + index * 10, () => this.time.nowMs);
+      return this.#inhabitant(name, keys, index);
     });
     const nodes = this.authorities(options.authorities)
       .map((one) => nodeRecordOf(one.keys, one.name))
       .sort((left, right) => (digestToHex(left.nodeId) < digestToHex(right.nodeId) ? -1 : 1));
     const policy = localnetPolicy(nodes.map((node) => node.nodeId));
-    this.genesis = { version: 1, name: `world ${options.seed}`, timeMs: START_MS, parameters: { ...DEFAULT_PARAMETERS, policy }, nodes };
+    const parameters = { ...DEFAULT_PARAMETERS, policy, ...options.parameters };
+    this.genesis = { version: 1, name: `world ${options.seed}`, timeMs: START_MS, parameters, nodes };
     this.chainId = chainIdOf(this.genesis);
     const own = openEd25519Verifier({}, { clock: this.time.clock, timers: this.time.timers });
-    this.#verifier = { ...own, ...options.verifier };
+    this.#verifier = { ...own, ...options.signatures?.verifier, ...options.verifier };
+  }
+
+  #inhabitant(name: string, keys: NodeKeys, index: number, address?: Uint8Array): Inhabitant {
+    const signer = (this.#options.signatures?.signer ?? seedSigner)(keys);
+    const world = { seed: this.#options.seed * 1000 + index * 10, nowMs: () => this.time.nowMs, signer };
+    return new Inhabitant(name, keys, address === undefined ? world : { ...world, address });
+  }
+
+  /** A second machine with the keys of the first, at another address, with disks of its own. */
+  addTwin(of: Inhabitant): Inhabitant {
+    const twin = this.#inhabitant(`${of.name}'s twin`, of.keys, this.inhabitants.length, this.random.bytes(32));
+    this.inhabitants.push(twin);
+    return twin;
+  }
+
+  get verifier(): SignatureVerifier {
+    return this.#verifier;
   }
 
   authorities(count: number = this.genesis.nodes.length): readonly Inhabitant[] {
@@ -131,39 +170,37 @@ export class VirtualWorld {
 
   /** Starts everybody for the first time, each with the empty sign state that came with its keys. */
   async startAll(): Promise<void> {
-    for (const one of this.inhabitants) {
-      const signState = await one.files.open(SIGN_STATE_FILE, 'create');
-      await signState.sync();
-      await signState.close();
-      await one.files.syncFolder('');
-      await this.start(one);
-    }
+    for (const one of this.inhabitants) await this.startFirst(one);
+  }
+
+  async startFirst(one: Inhabitant): Promise<void> {
+    const signState = await one.files.open(SIGN_STATE_FILE, 'create');
+    await signState.sync();
+    await signState.close();
+    await one.files.syncFolder('');
+    await this.start(one);
   }
 
   /** Starts the node's process on what its disks hold. */
   async start(one: Inhabitant): Promise<void> {
     one.life += 1;
     const life = one.life;
-    const network = new VirtualNetwork(this.air, publicKeysOf(one.keys).network);
+    const network = new VirtualNetwork(this.air, one.address);
     one.network = network;
-    // A dead process's timers must not act for the living one.
-    const timers: World['timers'] = {
-      set: (delayMs, callback) => this.time.timers.set(delayMs, () => one.life === life && callback()),
-    };
     const world: World = {
-      clock: this.time.clock,
-      timers,
+      clock: { nowMs: () => Math.floor(this.time.nowMs + one.clockErrorMs()) },
+      timers: this.#timersOf(one, network),
       random: this.random,
       files: one.seenFiles(one.files),
       storage: one.storage,
       chainStore: one.chainStore,
       nodeStore: one.nodeStore,
-      network,
-      signer: seedSigner(one.keys),
+      network: one.seenNetwork(network),
+      signer: one.signer,
       // The thread pool would bring real time into the world: one signature at a time is checked on the spot.
       verifier: { verify: this.#verifier.verify, verifyMany: (items) => Promise.all(items.map((item) => this.#verifier.verify(item))) },
     };
-    one.node = await startNode(
+    const node = await startNode(
       {
         version: '0.0.0',
         name: one.name,
@@ -178,6 +215,30 @@ export class VirtualWorld {
       },
       { world, sha256, log: one.logger(), metrics: noMetrics, fatal: (error) => one.life === life && one.fatals.push(error) },
     );
+    // It may have died on the way.
+    if (one.life === life) one.node = node;
+  }
+
+  /** A dead process's timers must not act for the living one; those of a paused one wait. */
+  #timersOf(one: Inhabitant, network: VirtualNetwork): World['timers'] {
+    const { life } = one;
+    const run = (callback: () => void): void => {
+      if (one.life !== life) return;
+      if (network.heldUntilMs > this.time.nowMs) this.time.at(network.heldUntilMs, () => run(callback));
+      else callback();
+    };
+    return {
+      set: (delayMs, callback) => {
+        let cancelled = false;
+        const timer = this.time.timers.set(delayMs, () => run(() => cancelled || callback()));
+        return {
+          cancel: () => {
+            cancelled = true;
+            timer.cancel();
+          },
+        };
+      },
+    };
   }
 
   /** The process dies now: what was not on the disk is gone. */
@@ -189,7 +250,7 @@ export class VirtualWorld {
     one.storage.crash();
     one.chainStore.crash();
     one.nodeStore.crash();
-    one.chainStore = new MemoryKeyValueStore({}, one.chainStore.snapshot());
+    one.chainStore = one.openStore(one.chainStore.snapshot());
     one.nodeStore = new MemoryKeyValueStore({}, one.nodeStore.snapshot());
   }
 
@@ -227,7 +288,7 @@ export class VirtualWorld {
       .map((one) => ({
         nodeId: one.nodeId,
         expiresMs,
-        signature: seedSigner(one.keys).sign('consensus', endorsementPayload(this.chainId, id, expiresMs)),
+        signature: one.signer.sign('consensus', endorsementPayload(this.chainId, id, expiresMs)),
       }))
       .sort((left, right) => (digestToHex(left.nodeId) < digestToHex(right.nodeId) ? -1 : 1));
     return { claims: [claim], endorsements, consents: [] };
