@@ -63,6 +63,12 @@ export function formatDuration(durationMs: number): string {
   return `${Math.floor(seconds / 86_400)} days`;
 }
 
+/** `18 ms`, `0.4 ms`; the node's clock may count whole milliseconds only, and a peer on the same machine is quicker than that. */
+export function formatRoundTrip(rttMs: number): string {
+  if (rttMs <= 0) return 'under 1 ms';
+  return `${Number(rttMs.toFixed(rttMs < 10 ? 2 : 0))} ms`;
+}
+
 /** Control characters as escapes, so that a peer's or publisher's text can't steer the terminal. */
 export function printable(text: string): string {
   return [...text].map((character) => (isControl(character.codePointAt(0) ?? 0) ? escapeOf(character) : character)).join('');

@@ -43,13 +43,12 @@ async function describe(operations: NodeOperations): Promise<string> {
   const { name, version, role, chain } = await operations.status();
   return `${name}: a Cairn ${role}, version ${version}
 
-chain   ${chain.chainId}
+chain   sha256:${chain.chainId}
 height  ${chain.height}
 
 Every file served here was vetted by a quorum of independent authorities and is checked against their chain before it is sent.
 
   curl -O    http://HOST/generic/NAMESPACE/NAME/VERSION/FILE
-  curl -T FILE -H 'Authorization: Bearer TOKEN' http://HOST/generic/NAMESPACE/NAME/VERSION/
-  curl       http://HOST/healthz
+${role === 'authority' ? "  curl -T FILE -H 'Authorization: Bearer TOKEN' http://HOST/generic/NAMESPACE/NAME/VERSION/\n" : ''}  curl       http://HOST/healthz
 `;
 }

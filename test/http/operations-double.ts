@@ -11,7 +11,7 @@ export const STATUS: NodeStatus = {
   addresses: ['/ip4/127.0.0.1/tcp/44000/p2p/12D3KooWNode'],
   startedMs: 1_700_000_000_000,
   chain: {
-    chainId: `sha256:${'b'.repeat(64)}`,
+    chainId: 'b'.repeat(64),
     height: 7,
     blockId: 'c'.repeat(64),
     timeMs: 1_700_000_060_000,

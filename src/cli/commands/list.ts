@@ -3,7 +3,7 @@
 import type { Command } from 'commander';
 import type { ArtifactSummary, PeerStatus } from '../../operations.ts';
 import { connect, type GlobalOptions } from '../context.ts';
-import { formatBytes, formatTable, print, printJson } from '../output.ts';
+import { formatBytes, formatRoundTrip, formatTable, print, printJson } from '../output.ts';
 import { limitOption } from './options.ts';
 
 interface ListOptions extends GlobalOptions {
@@ -36,7 +36,7 @@ export async function listPeers(options: GlobalOptions): Promise<void> {
     peer.name ?? '-',
     peer.role,
     peer.height === null ? '-' : String(peer.height),
-    peer.rttMs === null ? '-' : `${peer.rttMs.toFixed(1)} ms`,
+    peer.rttMs === null ? '-' : formatRoundTrip(peer.rttMs),
     peer.peerId,
     peer.addresses[0] ?? '-',
   ]);

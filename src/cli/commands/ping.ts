@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import type { PeerStatus } from '../../operations.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { connect, type GlobalOptions } from '../context.ts';
-import { print, printJson } from '../output.ts';
+import { formatRoundTrip, print, printJson } from '../output.ts';
 import { integer } from './options.ts';
 
 interface PingOptions extends GlobalOptions {
@@ -14,7 +14,7 @@ interface PingOptions extends GlobalOptions {
 export function addPing(program: Command): void {
   program
     .command('ping')
-    .description('measure the round trip from the node to a peer, by peer id or by the name it has in the set')
+    .description('measure the round trip from the node to a peer, by peer id or, for an authority, by name')
     .argument('<peer>', 'peer id or name, as cairn list shows them')
     .option('-c, --count <count>', 'how many times', integer(1, 100), 1)
     .addHelpText('after', '\nExamples:\n  cairn ping node2 --data localnet/node1\n  cairn ping 12D3KooW… --count 5 --json')
@@ -30,7 +30,7 @@ export function addPing(program: Command): void {
       for (let count = 0; count < options.count; count += 1) {
         const { rttMs } = (await client.post('/ping', { peerId })) as { rttMs: number };
         answers.push(rttMs);
-        if (options.json !== true) print(`${peer} answered in ${rttMs.toFixed(2)} ms`);
+        if (options.json !== true) print(`${peer} answered in ${formatRoundTrip(rttMs)}`);
       }
       if (options.json === true) printJson({ peerId, rttMs: answers });
     });

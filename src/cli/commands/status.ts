@@ -30,7 +30,7 @@ export function formatStatus(status: NodeStatus, nowMs: number): string {
     ['node id', status.nodeId],
     ['peer id', status.peerId],
     ['addresses', status.addresses.join('\n           ')],
-    ['chain', chain.chainId],
+    ['chain', `sha256:${chain.chainId}`],
     ['height', `${chain.height} (${age}${sync})`],
     ['block', chain.blockId],
     ['consensus', consensus === null ? 'none: a mirror does not vote' : formatConsensus(consensus)],
@@ -41,7 +41,7 @@ export function formatStatus(status: NodeStatus, nowMs: number): string {
     ...(disk.quarantined > 0 ? [['', `${disk.quarantined} files in quarantine: see the log`] as const] : []),
   ];
   const set = formatTable({
-    head: ['authority', 'power', 'here', 'node id'],
+    head: ['authority', 'power', 'connected', 'node id'],
     rows: status.set.map((one) => [one.name, String(one.power), one.connected ? 'yes' : 'no', one.nodeId]),
   });
   return `${lines.map(([label, text]) => `${label.padEnd(11)}${text.split('\n').map(printable).join('\n')}`).join('\n')}\n\n${set}`;
