@@ -35,7 +35,6 @@ import {
   knownVotes,
   latestPolka,
   MAX_FUTURE_ROUNDS,
-  MAX_PROPOSALS_PER_ROUND,
   ownLastVotes,
   type Proposal,
   roundCertificate,
@@ -50,16 +49,12 @@ import type { Clock, Logger, MessageVerdict, Network, SignatureVerifier, SignedI
 import { type AssemblyDeps, assembleBlock } from './assembly.ts';
 import { certificateFromMessage, isNews, isWellFormed } from './certificate-messages.ts';
 import type { Courier, Engine } from './engine.ts';
+import { Heard } from './heard.ts';
 import { proposalFromRecord, proposalToRecord, valueIdOfDigest, voteFromRecord, voteToRecord } from './records.ts';
 import { isTimely } from './time.ts';
 
 /** Early messages of the next height, kept until this node gets there: a proposal and a few votes from each validator. */
 const MAX_EARLY = 1024;
-/** Slots of votes; the oldest go first. */
-const MAX_SEEN = 50_000;
-const MAX_VOTES_A_SLOT = 2;
-/** A known message that comes again is passed on this often at the most. */
-const PASS_ON_MS = 500;
 /** Proposals being assembled at a time. */
 const MAX_ASSEMBLIES = 8;
 const MAX_HELP_VOTES = 1024;
@@ -85,22 +80,10 @@ interface Source {
   readonly receivedMs: number;
 }
 
-interface SeenVote {
-  /** Hex of the block id, or nil. */
-  readonly value: string;
-  readonly signature: Uint8Array;
-  passedOnMs: number;
-}
-
 export class GossipCourier implements Courier {
   readonly #deps: CourierDeps;
   #engine: Engine | null = null;
-  /** Votes verified in this height and the next, by slot: two of a slot at the most, for the second one is evidence. */
-  readonly #seen = new Map<string, SeenVote[]>();
-  /** Proposals verified in this height and the next, by the digest of all but their attempt: when each was last passed on. */
-  readonly #seenProposals = new Map<string, { readonly height: number; passedOnMs: number }>();
-  /** What was proposed in each round of them, two values at the most. */
-  readonly #proposed = new Map<string, Set<string>>();
+  readonly #heard = new Heard();
   readonly #assembling = new Set<string>();
   #early: Early[] = [];
   #attempt = 0;
@@ -128,10 +111,7 @@ export class GossipCourier implements Courier {
 
   heightStarted(height: number): void {
     this.#attempt = 0;
-    const isPast = (key: string): boolean => Number(key.slice(0, key.indexOf('/'))) < height;
-    for (const key of this.#seen.keys()) if (isPast(key)) this.#seen.delete(key);
-    for (const key of this.#proposed.keys()) if (isPast(key)) this.#proposed.delete(key);
-    for (const [key, seen] of this.#seenProposals) if (seen.height < height) this.#seenProposals.delete(key);
+    this.#heard.heightStarted(height);
     for (const early of this.#early.splice(0)) early();
   }
 
@@ -209,38 +189,14 @@ export class GossipCourier implements Courier {
     if (!this.#isNear(vote.height) || this.#isFarRound(vote.height, vote.round)) return 'ignore';
     const key = nodeKeyAt(this.#deps.head.view, vote.height, vote.nodeId);
     if (key === null) return 'ignore';
-    const slot = `${vote.height}/${vote.round}/${vote.type}/${digestToHex(vote.nodeId)}`;
-    const value = vote.blockId === null ? 'nil' : digestToHex(vote.blockId);
-    const before = this.#knownVote(slot, value);
-    if (before === 'full') return 'ignore';
-    if (before !== null && sameBytes(before.signature, vote.signature)) return this.#again(before);
+    const heard = this.#heard.vote(vote);
+    if (heard !== null) return heard === 'useless' ? 'ignore' : this.#heard.again(heard, this.#deps.clock.nowMs());
     const valid = await verdictOn(this.#deps.verifier, this.#voteItem(key, vote));
     if (valid !== true) return valid === null ? 'ignore' : 'reject';
-    // Signed twice alike says nothing new; and another copy may have been checked meanwhile.
-    if (this.#knownVote(slot, value) !== null) return 'ignore';
-    this.#remember(slot, { value, signature: vote.signature, passedOnMs: this.#deps.clock.nowMs() });
+    // Another copy may have been checked meanwhile.
+    if (this.#heard.vote(vote) !== null) return 'ignore';
+    this.#heard.addVote(vote, this.#deps.clock.nowMs());
     return 'new';
-  }
-
-  #knownVote(slot: string, value: string): SeenVote | 'full' | null {
-    const seen = this.#seen.get(slot) ?? [];
-    return seen.find((one) => one.value === value) ?? (seen.length >= MAX_VOTES_A_SLOT ? 'full' : null);
-  }
-
-  #remember(slot: string, vote: SeenVote): void {
-    const seen = this.#seen.get(slot);
-    if (seen !== undefined) seen.push(vote);
-    else this.#seen.set(slot, [vote]);
-    const oldest = this.#seen.size > MAX_SEEN ? this.#seen.keys().next().value : undefined;
-    if (oldest !== undefined) this.#seen.delete(oldest);
-  }
-
-  /** Attempts are not signed, so anybody may count them up: what is known is passed on now and then, not at will. */
-  #again(seen: { passedOnMs: number }): 'accept' | 'ignore' {
-    const nowMs = this.#deps.clock.nowMs();
-    if (nowMs - seen.passedOnMs < PASS_ON_MS) return 'ignore';
-    seen.passedOnMs = nowMs;
-    return 'accept';
   }
 
   #voteItem(publicKey: Uint8Array, vote: SignedVote): SignedItem {
@@ -260,17 +216,17 @@ export class GossipCourier implements Courier {
     const key = nodeKeyAt(head.view, proposal.height, proposal.nodeId);
     if (key === null) return 'ignore';
     const content = digestToHex(sha256(encode(proposalMessage, { ...message, attempt: 0 })));
-    const seen = this.#seenProposals.get(content);
-    if (seen !== undefined) {
+    const heard = this.#heard.proposal(content);
+    if (heard !== null) {
       if (this.#engine?.height === proposal.height) this.#assemble(message, { from, receivedMs });
-      return this.#again(seen);
+      return this.#heard.again(heard, receivedMs);
     }
     if (!sameBytes(proposerAt(head.view, proposal.height, proposal.round), proposal.nodeId)) return 'reject';
     const item = { publicKey: key, message: proposalPayload(chainId, proposal), signature: proposal.signature };
     const valid = await verdictOn(verifier, item);
     if (valid !== true) return valid === null ? 'ignore' : 'reject';
     if (!this.#isWhole(message)) return 'reject';
-    if (!this.#noteProposal(message, content, receivedMs)) return 'ignore';
+    if (!this.#heard.addProposal(proposal, content, receivedMs)) return 'ignore';
     this.#whenReached(proposal.height, () => this.#assemble(message, { from, receivedMs }));
     return 'accept';
   }
@@ -284,17 +240,6 @@ export class GossipCourier implements Courier {
     if (!sameBytes(merkleRoot(sha256, evidenceBytes), header.evidenceRoot)) return false;
     if (lastCommit === null || header.lastCommitDigest === null) return lastCommit === null && header.lastCommitDigest === null;
     return sameBytes(certificateDigest(sha256, lastCommit), header.lastCommitDigest);
-  }
-
-  /** False for a third value of one round, or another signature under a known one: the machine needs neither. */
-  #noteProposal({ proposal }: ProposalMessage, content: string, passedOnMs: number): boolean {
-    const round = `${proposal.height}/${proposal.round}`;
-    const said = `${digestToHex(proposal.blockId)}/${proposal.validRound}`;
-    const proposed = this.#proposed.get(round) ?? new Set<string>();
-    if (proposed.has(said) || proposed.size >= MAX_PROPOSALS_PER_ROUND) return false;
-    this.#proposed.set(round, proposed.add(said));
-    this.#seenProposals.set(content, { height: proposal.height, passedOnMs });
-    return true;
   }
 
   /** Gathers the value of a proposal, checks it, and hands both to the engine. */

@@ -50,18 +50,13 @@ export interface BlockSyncDeps {
   readonly onBehind: (height: number) => void;
 }
 
-interface Standing {
-  readonly height: number;
-  readonly seenMs: number;
-}
-
 export class BlockSync {
   readonly #options: BlockSyncOptions;
   readonly #deps: BlockSyncDeps;
-  /** What each connected peer said of itself. */
-  readonly #peers = new Map<string, Standing>();
+  /** The height that each connected peer said it is at. */
+  readonly #peers = new Map<string, number>();
   /** Highest height heard of by gossip, whoever holds it. */
-  #hint: Standing = { height: 0, seenMs: 0 };
+  #hint = { height: 0, seenMs: 0 };
   #running = false;
   #stopped = false;
   #timer: Timer | null = null;
@@ -102,7 +97,7 @@ export class BlockSync {
   /** Highest height that a peer claims, at least the own. */
   get targetHeight(): number {
     let target = this.#deps.head.height;
-    for (const standing of this.#peers.values()) target = Math.max(target, standing.height);
+    for (const height of this.#peers.values()) target = Math.max(target, height);
     const hinted = this.#deps.clock.nowMs() - this.#hint.seenMs < HINT_MS ? this.#hint.height : 0;
     return Math.max(target, hinted);
   }
@@ -112,7 +107,7 @@ export class BlockSync {
   }
 
   heightOf(peerId: string): number | null {
-    return this.#peers.get(peerId)?.height ?? null;
+    return this.#peers.get(peerId) ?? null;
   }
 
   #schedule(): void {
@@ -131,9 +126,8 @@ export class BlockSync {
   #announce(): void {
     this.#statusSentMs = this.#deps.clock.nowMs();
     const { network, log } = this.#deps;
-    network.publish(topicOf(this.#options.chainId, 'status'), encode(statusMessage, this.#status())).catch((error: unknown) => {
-      log.debug({ error: String(error) }, 'status not sent');
-    });
+    const sent = network.publish(topicOf(this.#options.chainId, 'status'), encode(statusMessage, this.#status()));
+    sent.catch((error: unknown) => log.debug({ error: String(error) }, 'status not sent'));
   }
 
   #onStatus(data: Uint8Array): MessageVerdict {
@@ -170,8 +164,7 @@ export class BlockSync {
       this.#deps.network.penalize(peer, 'bad-message', message.reason);
       return;
     }
-    if (this.#peers.size >= MAX_PEERS && !this.#peers.has(peer)) return;
-    this.#peers.set(peer, { height: message.value.height, seenMs: this.#deps.clock.nowMs() });
+    this.#believe(peer, message.value.height);
     this.#look();
   }
 
@@ -220,34 +213,38 @@ export class BlockSync {
     for (const peer of tried) this.#disbelieve(peer);
   }
 
+  /** Only while it is connected: the claim of one who has gone would stand for ever. */
+  #believe(peer: string, height: number): void {
+    const isConnected = this.#deps.network.peers().some((one) => one.peerId === peer);
+    if (isConnected && (this.#peers.size < MAX_PEERS || this.#peers.has(peer))) this.#peers.set(peer, height);
+  }
+
   /** A peer that claimed more than it gave: its claim is forgotten until it says it again. */
   #disbelieve(peer: string): void {
     const { height } = this.#deps.head;
-    if ((this.#peers.get(peer)?.height ?? 0) > height) this.#peers.set(peer, { height, seenMs: this.#deps.clock.nowMs() });
+    if ((this.#peers.get(peer) ?? 0) > height) this.#peers.set(peer, height);
   }
 
   /** A connected peer not yet tried: by chance among those that claim to be ahead, else any. */
   #pick(tried: ReadonlySet<string>): string | null {
     const { network, head, random } = this.#deps;
-    const connected = network
-      .peers()
-      .map((peer) => peer.peerId)
-      .filter((peer) => !tried.has(peer));
-    const ahead = connected.filter((peer) => (this.#peers.get(peer)?.height ?? 0) > head.height);
+    const peers = network.peers().map((peer) => peer.peerId);
+    const connected = peers.filter((peer) => !tried.has(peer));
+    const ahead = connected.filter((peer) => (this.#peers.get(peer) ?? 0) > head.height);
     const choice = ahead.length > 0 ? ahead : connected;
     return choice[Math.floor(random.next() * choice.length)] ?? null;
   }
 
   async #fetchPage(peer: string, from: number): Promise<BlocksResponse | null> {
     const { network, log } = this.#deps;
+    const maxBytes = MAX_BLOCKS_RESPONSE_BYTES;
     try {
       const body = encode(blocksRequest, { from, max: PAGE_BLOCKS });
-      const options = { timeoutMs: REQUEST_TIMEOUT_MS, maxResponseBytes: MAX_BLOCKS_RESPONSE_BYTES };
-      const answer = decode(blocksResponse, await network.request(peer, protocolOf(this.#options.chainId, 'blocks'), body, options), {
-        maxBytes: MAX_BLOCKS_RESPONSE_BYTES,
-      });
+      const options = { timeoutMs: REQUEST_TIMEOUT_MS, maxResponseBytes: maxBytes };
+      const bytes = await network.request(peer, protocolOf(this.#options.chainId, 'blocks'), body, options);
+      const answer = decode(blocksResponse, bytes, { maxBytes });
       if (answer.ok) {
-        this.#peers.set(peer, { height: answer.value.height, seenMs: this.#deps.clock.nowMs() });
+        this.#believe(peer, answer.value.height);
         return answer.value;
       }
       network.penalize(peer, 'bad-message', answer.reason);
@@ -262,13 +259,9 @@ export class BlockSync {
     for (const [index, entry] of page.blocks.entries()) {
       const block = decodeBlock(entry.block);
       const certificate = decodeCertificate(entry.certificate);
-      if (!block.ok || !certificate.ok) {
-        network.penalize(peer, 'bad-block', 'a block or certificate does not decode');
-        return;
-      }
+      if (!block.ok || !certificate.ok) return network.penalize(peer, 'bad-block', 'a block or certificate does not decode');
       if (block.value.header.height !== from + index) {
-        network.penalize(peer, 'bad-block', 'blocks of other heights than were asked for');
-        return;
+        return network.penalize(peer, 'bad-block', 'blocks of other heights than were asked for');
       }
       const result = await head.extend(block.value, certificate.value);
       if (result.kind === 'unknown') return;
