@@ -19,16 +19,20 @@ export interface Trace {
   readonly states: readonly TraceState[];
 }
 
-/** The traces of an archive in `../shared/itf` beside the repository, or null where it is absent. */
-export function readTraces(archive: string): readonly Trace[] | null {
+/**
+ * What `read` makes of each trace of an archive in `../shared/itf` beside the repository, or null where it is absent. The traces are large:
+ * one is held at a time.
+ */
+export function readTraces<T>(archive: string, read: (trace: Trace) => T): readonly T[] | null {
   const file = new URL(`../../../../shared/itf/${archive}.tar.gz`, import.meta.url);
   if (!existsSync(file)) return null;
-  return [...tarEntries(gunzipSync(readFileSync(file)))]
-    .filter(([name]) => name.endsWith('.itf.json'))
-    .map(([name, content]) => {
-      const trace = plain(JSON.parse(content.toString('utf8')));
-      return { name, states: recordsOf(recordOf(trace).states) };
-    });
+  const made: T[] = [];
+  for (const [name, content] of tarEntries(gunzipSync(readFileSync(file)))) {
+    if (!name.endsWith('.itf.json')) continue;
+    const trace = plain(JSON.parse(content.toString('utf8')));
+    made.push(read({ name, states: recordsOf(recordOf(trace).states) }));
+  }
+  return made;
 }
 
 function* tarEntries(tar: Buffer): Generator<readonly [name: string, content: Buffer]> {
@@ -71,6 +75,11 @@ export function variantOf(subject: unknown): Variant {
 
 export function numberOf(subject: unknown): number {
   if (typeof subject !== 'number') throw new Error(`expected a number, got ${JSON.stringify(subject)}`);
+  return subject;
+}
+
+export function mapOf(subject: unknown): ReadonlyMap<unknown, unknown> {
+  if (!(subject instanceof Map)) throw new Error(`expected a map, got ${JSON.stringify(subject)}`);
   return subject;
 }
 
