@@ -4,22 +4,19 @@
  */
 
 import {
-  applyOperations,
   type Block,
   type Candidate,
   type Claim,
   type Consent,
   candidatePayload,
-  checkTransactionShape,
   type Digest,
   digestToHex,
   type Endorsement,
-  hasQuorum,
   keyOf,
   type SealedTransaction,
   type Sha256,
-  totalPower,
   transactionId,
+  type ValidatorSetRecord,
   validatorSetAt,
 } from '../../chain/index.ts';
 import { RegistryError, type Staging } from '../../registry/index.ts';
@@ -29,6 +26,7 @@ import type { Metrics } from '../metrics/types.ts';
 import type { Clock, Logger, Signer, Timer, Timers } from '../ports.ts';
 import type { EndorsementBook } from './endorsement-book.ts';
 import { type JudgeDeps, judge, type Verdict } from './judge.ts';
+import { hasBetterRival, newPending, type Outcome, type Pending, quorumOf, refusalOf, refusedReason } from './pending.ts';
 
 const TICK_MS = 1_000;
 /** Own candidates are sent again this often until committed. */
@@ -44,12 +42,6 @@ const CHECK_TIMEOUT_MS = 600_000;
 const MAX_PENDING = 4_096;
 const MAX_PENDING_AN_AUTHOR = 1_024;
 const MAX_CHECKS = 8;
-
-/** What became of a candidate, for whoever waits for it. */
-export type Outcome =
-  | { readonly kind: 'committed'; readonly height: number }
-  | { readonly kind: 'refused'; readonly reason: string }
-  | { readonly kind: 'pending' };
 
 /** Carries the pool's words to the others; the pool hears theirs through `candidateReceived` and its siblings. */
 export interface ClaimCourier {
@@ -74,26 +66,6 @@ export interface ClaimPoolDeps extends JudgeDeps {
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly fatal: (error: unknown) => void;
-}
-
-interface Pending {
-  readonly id: Digest;
-  readonly candidate: Candidate;
-  readonly authorPeerId: string;
-  readonly own: boolean;
-  readonly addedMs: number;
-  readonly abort: AbortController;
-  readonly endorsements: Map<string, Endorsement>;
-  readonly refusals: Map<string, string>;
-  readonly waiters: Set<(outcome: Outcome) => void>;
-  state: 'queued' | 'checking' | 'unchecked' | 'endorsed' | 'refused' | 'unmarked';
-  /** Genuine, but this authority's word for one of its keys is given to other content until then. */
-  takenUntilMs: number | null;
-  sentMs: number;
-  answeredMs: number;
-  attempt: number;
-  quorumMs: number | null;
-  sealedMs: number | null;
 }
 
 export class ClaimPool {
@@ -241,24 +213,7 @@ export class ClaimPool {
   }
 
   #admit(id: Digest, candidate: Candidate, authorPeerId: string, own: boolean): Pending {
-    const pending: Pending = {
-      id,
-      candidate,
-      authorPeerId,
-      own,
-      addedMs: this.#deps.clock.nowMs(),
-      abort: new AbortController(),
-      endorsements: new Map(),
-      refusals: new Map(),
-      waiters: new Set(),
-      state: 'queued',
-      takenUntilMs: null,
-      sentMs: 0,
-      answeredMs: 0,
-      attempt: 0,
-      quorumMs: null,
-      sealedMs: null,
-    };
+    const pending = newPending({ id, candidate, authorPeerId, own, addedMs: this.#deps.clock.nowMs() });
     this.#pending.set(digestToHex(id), pending);
     this.#startChecks();
     return pending;
@@ -373,7 +328,7 @@ export class ClaimPool {
     const own = pending.endorsements.get(digestToHex(this.#deps.nodeId));
     if (pending.state === 'endorsed' && own !== undefined) {
       const leftMs = own.expiresMs - nowMs;
-      const renews = leftMs <= this.#deps.head.parameters.endorsementMs / 2 && !this.#hasBetterRival(pending);
+      const renews = leftMs <= this.#deps.head.parameters.endorsementMs / 2 && !hasBetterRival(pending, this.#pending.values());
       if (renews) this.#running(this.#endorse(pending));
       else if (leftMs > 0) this.#deps.courier.sendEndorsement(pending.id, own);
     }
@@ -385,19 +340,6 @@ export class ClaimPool {
       const reason = pending.refusals.get(digestToHex(this.#deps.nodeId));
       if (reason !== undefined) this.#deps.courier.sendRefusal(pending.id, reason);
     }
-  }
-
-  /**
-   * Whether genuine content waits for one of the keys this one holds, and goes before it: the lower id. Where the authorities' words are
-   * split, all let the same one lapse, and the vote comes unstuck.
-   */
-  #hasBetterRival(pending: Pending): boolean {
-    const keys = new Set(pending.candidate.claims.map(keyOf));
-    for (const rival of this.#pending.values()) {
-      if (rival.takenUntilMs === null || digestToHex(rival.id) >= digestToHex(pending.id)) continue;
-      if (rival.candidate.claims.some((claim) => keys.has(keyOf(claim)))) return true;
-    }
-    return false;
   }
 
   /** Endorses what was genuine all along, once the word given to other content has expired. */
@@ -414,32 +356,24 @@ export class ClaimPool {
     for (const waiter of pending.waiters) waiter({ kind: 'refused', reason });
   }
 
-  /** The reason once > 1/3 of the power, or the own check of an own candidate, has refused; null before. */
   #refusedFor(pending: Pending): string | null {
-    const { head, nodeId } = this.#deps;
-    const ownReason = pending.refusals.get(digestToHex(nodeId));
-    if (pending.own && ownReason !== undefined) return ownReason;
-    const set = validatorSetAt(head.view, head.height + 1);
-    const refusing = set.filter((member) => pending.refusals.has(digestToHex(member.nodeId)));
-    const power = refusing.reduce((sum, member) => sum + member.power, 0);
-    const [first] = pending.refusals.values();
-    return 3 * power > totalPower(set) ? (first ?? null) : null;
+    return refusedReason(pending, this.#set(), this.#deps.nodeId);
+  }
+
+  /** The authorities of the block that comes next. */
+  #set(): ValidatorSetRecord {
+    const { head } = this.#deps;
+    return validatorSetAt(head.view, head.height + 1);
   }
 
   #trySeal(pending: Pending): void {
-    const { head, clock } = this.#deps;
-    const nowMs = clock.nowMs();
-    const set = validatorSetAt(head.view, head.height + 1);
-    const valid = set
-      .map((member) => ({ power: member.power, endorsement: pending.endorsements.get(digestToHex(member.nodeId)) }))
-      .filter((one) => one.endorsement !== undefined && one.endorsement.expiresMs > nowMs + SEAL_GRACE_MS);
-    const power = valid.reduce((sum, one) => sum + one.power, 0);
-    if (!hasQuorum(power, totalPower(set))) return;
+    const nowMs = this.#deps.clock.nowMs();
+    const endorsements = quorumOf(pending, this.#set(), nowMs + SEAL_GRACE_MS);
+    if (endorsements === null) return;
     pending.quorumMs ??= nowMs;
     const due = pending.own || nowMs - pending.quorumMs >= SEAL_GRACE_MS;
     if (!due || (pending.sealedMs !== null && nowMs - pending.sealedMs < RESEND_MS)) return;
     pending.sealedMs = nowMs;
-    const endorsements = valid.map((one) => one.endorsement).filter((one) => one !== undefined);
     this.#deps.courier.sendSealed({ claims: pending.candidate.claims, endorsements, consents: pending.candidate.consents });
   }
 
@@ -476,12 +410,4 @@ export class ClaimPool {
     invariant(first !== undefined, 'a transaction holds at least one claim');
     return pending.own && this.#deps.marks.get(keyOf(first)) !== null;
   }
-}
-
-/** Why the chain as it stands would refuse the claims, or null. */
-export function refusalOf(head: Head, claims: readonly Claim[], sha256: Sha256): string | null {
-  const shape = checkTransactionShape(claims, head.parameters);
-  if (shape !== null) return shape;
-  const result = applyOperations(head.view.state, head.height + 1, [{ claims }], sha256);
-  return result.ok ? null : result.refusal.detail;
 }

@@ -22,8 +22,9 @@ import { addArtifactClaim, type Publishing, type PublishResult } from '../../reg
 import type { Head } from '../ledger/head.ts';
 import type { Mark, MarkResult } from '../operations.ts';
 import { parsePurl } from '../purl.ts';
-import { type ClaimPool, refusalOf } from './claim-pool.ts';
+import type { ClaimPool } from './claim-pool.ts';
 import type { Marks } from './marks.ts';
+import { refusalOf } from './pending.ts';
 
 /** An operator's command line waits this long for the other marks. */
 const MARK_WAIT_MS = 3_000;

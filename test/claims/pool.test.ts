@@ -3,7 +3,7 @@
 import t from 'tap';
 import { type Claim, keyOf, transactionId } from '../../chain/index.ts';
 import { RegistryError } from '../../registry/index.ts';
-import type { Outcome } from '../../src/claims/claim-pool.ts';
+import type { Outcome } from '../../src/claims/pending.ts';
 import { sha256 } from '../../src/crypto/sha256.ts';
 import { digestOf } from '../chain/arbitraries.ts';
 import { Bench } from './bench.ts';
