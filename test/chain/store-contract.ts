@@ -88,23 +88,25 @@ export async function checkKeyValueStore(t: Test, subject: StoreUnderTest): Prom
       value: fc.option(fc.uint8Array({ maxLength: 4 }), { nil: null }),
     });
     await fc.assert(
-      fc.asyncProperty(fc.array(fc.array(anyWrite, { maxLength: 6 }), { maxLength: 6 }), async (batches) => {
-        const store = await subject.open();
-        const model = new Map<string, Uint8Array>();
-        for (const batch of batches) {
-          await store.write(batch);
-          for (const { key, value } of batch) {
-            if (value === null) model.delete(key);
-            else model.set(key, value);
-          }
-        }
-        const held = (await store.range({ from: '', to: END })).map(([key, value]) => `${key}=${value.join()}`);
-        await store.close();
-        const wanted = [...model].map(([key, value]) => `${key}=${value.join()}`).sort();
-        return held.length === wanted.length && [...held].sort().every((entry, index) => entry === wanted[index]);
-      }),
+      fc.asyncProperty(fc.array(fc.array(anyWrite, { maxLength: 6 }), { maxLength: 6 }), (batches) => holdsWhatAMapWould(subject, batches)),
       { numRuns: 25 },
     );
     t.pass();
   });
+}
+
+async function holdsWhatAMapWould(subject: StoreUnderTest, batches: readonly (readonly KeyValueWrite[])[]): Promise<boolean> {
+  const store = await subject.open();
+  const model = new Map<string, Uint8Array>();
+  for (const batch of batches) {
+    await store.write(batch);
+    for (const { key, value } of batch) {
+      if (value === null) model.delete(key);
+      else model.set(key, value);
+    }
+  }
+  const held = (await store.range({ from: '', to: END })).map(([key, value]) => `${key}=${value.join()}`);
+  await store.close();
+  const wanted = [...model].map(([key, value]) => `${key}=${value.join()}`).sort();
+  return held.length === wanted.length && [...held].sort().every((entry, index) => entry === wanted[index]);
 }
