@@ -170,6 +170,7 @@ async function concurrencyIsBounded(t: Test, make: MakeNetworks): Promise<void> 
   await withNetworks(make, { count: 3, prepare }, async (fixture, [first, second, third]) => {
     const ask = (from: Network): Promise<Uint8Array> => from.request(third.peerId, PROTOCOL, new Uint8Array(100), OPTIONS);
     const answers = Promise.all(Array.from({ length: 24 }, (_, index) => ask(index % 2 === 0 ? first : second)));
+    await fixture.until(() => releases.length > 1);
     let answered = 0;
     while (answered < 24) {
       await fixture.until(() => releases.length > 0);

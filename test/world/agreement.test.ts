@@ -5,28 +5,10 @@
 import { createHash } from 'node:crypto';
 import t from 'tap';
 import { encode, sealedTransaction } from '../../chain/index.ts';
+import { disagreement, fatals } from './watch.ts';
 import { decidedAt, type Inhabitant, VirtualWorld } from './world.ts';
 
 const MINUTE_MS = 60_000;
-
-/** Agreement, seen from outside: no two nodes differ at any height that both have. */
-function disagreement(world: VirtualWorld): string | null {
-  const decided = new Map<number, string>();
-  for (const one of world.inhabitants) {
-    if (one.node === null) continue;
-    for (let height = 1; height <= one.node.head.height; height += 1) {
-      const here = decidedAt(one.node, height) ?? 'nothing';
-      const there = decided.get(height) ?? here;
-      if (here !== there) return `${one.name} decided ${here} at ${height}, another ${there}`;
-      decided.set(height, here);
-    }
-  }
-  return null;
-}
-
-function fatals(world: VirtualWorld): readonly string[] {
-  return world.inhabitants.flatMap((one) => one.fatals.map((error) => `${one.name}: ${String((error as Error).stack)}`));
-}
 
 function submit(world: VirtualWorld, one: Inhabitant, version: string): void {
   void one.node?.operations.submit(encode(sealedTransaction, world.sealed(version)));

@@ -4,12 +4,14 @@
  */
 
 import { createHash } from 'node:crypto';
+import { NetworkError } from '../../src/network/errors.ts';
 import type { MessageVerdict, Network, PeerFault, PeerInfo, RequestOptions } from '../../src/ports.ts';
 import type { SeededRandom } from './seeded-random.ts';
 import type { VirtualTime } from './virtual-time.ts';
 
 const PENALTY_MS = 60_000;
 const SEEN_MS = 120_000;
+const MAX_GOSSIP_BYTES = 1024 * 1024;
 
 export interface Weather {
   /** Mean of the exponential delay. */
@@ -36,7 +38,11 @@ export interface Passage {
 }
 
 type Receive = (from: string, message: Uint8Array) => Promise<MessageVerdict> | MessageVerdict;
-type Handler = { readonly maxRequestBytes: number; readonly handle: (peerId: string, body: Uint8Array) => Promise<Uint8Array> };
+type Handler = {
+  readonly maxRequestBytes: number;
+  readonly handle: (peerId: string, body: Uint8Array) => Promise<Uint8Array>;
+  readonly inTurn: <T>(work: () => Promise<T>) => Promise<T>;
+};
 
 /** The air between the peers of one world. */
 export class VirtualAir {
@@ -117,7 +123,10 @@ export class VirtualNetwork implements Network {
     this.peerId = this.peerIdOf(networkKey);
   }
 
-  readonly peerIdOf = (networkKey: Uint8Array): string => Buffer.from(networkKey).toString('hex');
+  readonly peerIdOf = (networkKey: Uint8Array): string => {
+    if (networkKey.length !== 32) throw new RangeError(`expected a network key of 32 bytes, got ${networkKey.length}`);
+    return Buffer.from(networkKey).toString('hex');
+  };
 
   readonly start = async (): Promise<void> => {
     this.isUp = true;
@@ -151,7 +160,7 @@ export class VirtualNetwork implements Network {
   readonly addresses = (): readonly string[] => [`/virtual/${this.peerId}`];
 
   readonly ping = async (peerId: string): Promise<number> => {
-    if (!this.#air.connected(this.peerId, peerId)) throw new Error(`${peerId} is not connected`);
+    if (!this.#air.connected(this.peerId, peerId)) throw new NetworkError('unreachable', `${peerId} is not connected`);
     return this.#air.weather.delayMs;
   };
 
@@ -160,6 +169,8 @@ export class VirtualNetwork implements Network {
   };
 
   readonly publish = async (topic: string, message: Uint8Array): Promise<void> => {
+    if (message.length > MAX_GOSSIP_BYTES)
+      throw new NetworkError('too-large', `expected at most ${MAX_GOSSIP_BYTES} bytes, got ${message.length}`);
     if (!this.isUp) return;
     this.#air.overheard(this.peerId, topic, message);
     if (this.#isNew(topic, message)) this.#relay(topic, message, null);
@@ -170,29 +181,41 @@ export class VirtualNetwork implements Network {
     limits: { readonly maxRequestBytes: number; readonly maxConcurrent: number },
     handler: (peerId: string, body: Uint8Array) => Promise<Uint8Array>,
   ): void => {
-    this.#handlers.set(protocol, { maxRequestBytes: limits.maxRequestBytes, handle: handler });
+    this.#handlers.set(protocol, { maxRequestBytes: limits.maxRequestBytes, handle: handler, inTurn: turnstile(limits.maxConcurrent) });
   };
 
   readonly request = async (peerId: string, protocol: string, body: Uint8Array, options: RequestOptions): Promise<Uint8Array> => {
     const { time } = this.#air;
     const copy = body.slice();
     return await new Promise<Uint8Array>((resolve, reject) => {
-      const timer = time.timers.set(options.timeoutMs, () => reject(new Error(`${peerId} did not answer in ${options.timeoutMs} ms`)));
+      const timer = time.timers.set(options.timeoutMs, () =>
+        reject(new NetworkError('timeout', `${peerId} did not answer in ${options.timeoutMs} ms`)),
+      );
       const settleWith = (act: () => void): void => {
         timer.cancel();
         act();
       };
-      options.signal?.addEventListener('abort', () => settleWith(() => reject(new Error('aborted'))), { once: true });
-      if (!this.isUp || !this.#air.connected(this.peerId, peerId)) return settleWith(() => reject(new Error(`${peerId} is not connected`)));
+      options.signal?.addEventListener('abort', () => settleWith(() => reject(new NetworkError('aborted', 'the caller gave up'))), {
+        once: true,
+      });
+      if (!this.isUp || !this.#air.connected(this.peerId, peerId)) {
+        return settleWith(() => reject(new NetworkError('unreachable', `${peerId} is not connected`)));
+      }
       this.#carry({ from: this.peerId, to: peerId, message: copy }, () => {
         this.#ask(peerId, protocol, copy)
           .then((answer) => {
             if (!this.isUp || !this.#air.connected(this.peerId, peerId)) return;
             this.#carry({ from: peerId, to: this.peerId, message: answer }, () =>
-              settleWith(() => (answer.length > options.maxResponseBytes ? reject(new Error('answer too long')) : resolve(answer))),
+              settleWith(() =>
+                answer.length > options.maxResponseBytes
+                  ? reject(new NetworkError('too-large', 'the answer is too long'))
+                  : resolve(answer),
+              ),
             );
           })
-          .catch((error: unknown) => settleWith(() => reject(new Error(`${peerId} refused`, { cause: error }))));
+          .catch((error: unknown) =>
+            settleWith(() => reject(error instanceof NetworkError ? error : new NetworkError('closed', `${peerId} refused`, error))),
+          );
       });
     });
   };
@@ -212,9 +235,9 @@ export class VirtualNetwork implements Network {
   async #ask(peerId: string, protocol: string, body: Uint8Array): Promise<Uint8Array> {
     const peer = this.#air.connected(this.peerId, peerId) ? this.#air.peers.get(peerId) : undefined;
     const handler = peer?.handlerOf(protocol);
-    if (handler === undefined) throw new Error(`${peerId} does not speak ${protocol}`);
-    if (body.length > handler.maxRequestBytes) throw new Error('request too long');
-    return (await handler.handle(this.peerId, body)).slice();
+    if (handler === undefined) throw new NetworkError('unreachable', `${peerId} does not speak ${protocol}`);
+    if (body.length > handler.maxRequestBytes) throw new NetworkError('too-large', 'the request is too long');
+    return (await handler.inTurn(() => handler.handle(this.peerId, body))).slice();
   }
 
   handlerOf(protocol: string): Handler | undefined {
@@ -275,4 +298,21 @@ export class VirtualNetwork implements Network {
 
 function pair(left: string, right: string): string {
   return left < right ? `${left}/${right}` : `${right}/${left}`;
+}
+
+/** Lets so many run at once; the others wait, first come, first served. */
+function turnstile(most: number): <T>(work: () => Promise<T>) => Promise<T> {
+  const waiting: (() => void)[] = [];
+  let running = 0;
+  return async (work) => {
+    if (running >= most) await new Promise<void>((resolve) => waiting.push(resolve));
+    else running += 1;
+    try {
+      return await work();
+    } finally {
+      const next = waiting.shift();
+      if (next === undefined) running -= 1;
+      else next();
+    }
+  };
 }
