@@ -103,6 +103,7 @@ function followCommits(
     const { round } = block.header;
     agreement.mempool.blockCommitted(block);
     agreement.pool?.blockCommitted(block);
+    agreement.marks.settle(block.transactions.flatMap((transaction) => transaction.claims)).catch(deps.fatal);
     deps.metrics.blockCommitted({ operations: logLeaves.length, round });
     deps.log.info({ height, operations: logLeaves.length, round }, 'block committed');
     void settleFiles(block, { ...parts, ...deps });

@@ -84,6 +84,8 @@ export interface ArtifactSummary {
 /** An admin's mark on this node: its authority endorses exactly this removal. */
 export interface Mark {
   readonly key: string;
+  /** The package URL, or `sha256:…` of a file. */
+  readonly target: string;
   readonly reason: string | null;
   readonly markedMs: number;
 }

@@ -180,7 +180,11 @@ export class ClaimPool {
 
   /** An admin's mark has come or gone: what waited for it is judged again. */
   marksChanged(): void {
-    for (const pending of this.#pending.values()) {
+    for (const [key, pending] of this.#pending) {
+      if (pending.state === 'endorsed' && !this.#standsMarked(pending)) {
+        this.#settle(key, pending, { kind: 'refused', reason: 'the mark was taken back' });
+        continue;
+      }
       const byHand = pending.state === 'refused' && pending.candidate.claims.some((claim) => claim.kind !== 'AddArtifact');
       if (pending.state !== 'unmarked' && !byHand) continue;
       pending.state = 'queued';
@@ -402,6 +406,11 @@ export class ClaimPool {
       this.#takeTurn(pending, nowMs);
       this.#trySeal(pending);
     }
+  }
+
+  /** False once this node's admin has taken back the mark that an endorsement of it followed from. */
+  #standsMarked(pending: Pending): boolean {
+    return pending.candidate.claims.every((claim) => claim.kind === 'AddArtifact' || this.#deps.marks.covers(claim) === 'yes');
   }
 
   /** What an admin marked waits for the other admins, for as long as the mark stands. */

@@ -3,9 +3,10 @@
  * has marked it, and not otherwise. Kept in the node's store until the chain has the operation.
  */
 
-import { type Claim, decode, encode, keyOf, nullable, record, text, uint } from '../../chain/index.ts';
+import { type Claim, decode, encode, keyOf, nullable, parseCoordinatesKey, record, text, uint } from '../../chain/index.ts';
 import type { Mark } from '../operations.ts';
 import type { Clock, KeyValueStore } from '../ports.ts';
+import { describeCoordinates } from '../purl.ts';
 
 const PREFIX = 'mark|';
 const MAX_MARKS = 1_000;
@@ -24,7 +25,7 @@ export class Marks {
     const value = this.#store.get(PREFIX + key);
     if (value === null) return null;
     const mark = decode(markSchema, value, { maxBytes: 1024 });
-    return mark.ok ? { key, ...mark.value } : null;
+    return mark.ok ? { key, target: targetOf(key), ...mark.value } : null;
   }
 
   async put(key: string, reason: string | null): Promise<void> {
@@ -35,6 +36,12 @@ export class Marks {
     const known = this.get(key) !== null;
     if (known) await this.#store.write([{ key: PREFIX + key, value: null }]);
     return known;
+  }
+
+  /** Drops the marks that a block has carried out. */
+  async settle(claims: readonly Claim[]): Promise<void> {
+    const keys = claims.map(keyOf).filter((key) => this.get(key) !== null);
+    if (keys.length > 0) await this.#store.write(keys.map((key) => ({ key: PREFIX + key, value: null })));
   }
 
   async list(): Promise<readonly Mark[]> {
@@ -49,4 +56,13 @@ export class Marks {
     const reason = 'reason' in claim ? claim.reason : null;
     return mark.reason === null || mark.reason === reason ? 'yes' : 'other-reason';
   }
+}
+
+/** What a state key is about, as an operator writes it. */
+function targetOf(key: string): string {
+  const bar = key.indexOf('|');
+  const rest = key.slice(bar + 1);
+  if (key.slice(0, bar) === 'ban') return `sha256:${rest}`;
+  const coordinates = key.slice(0, bar) === 'artifact' ? parseCoordinatesKey(rest) : null;
+  return coordinates === null ? key : describeCoordinates(coordinates);
 }

@@ -8,19 +8,19 @@ import {
   type Claim,
   type Coordinates,
   type Digest,
-  digestFromHex,
   type FileEntry,
   heightOf,
   keyOf,
-  parseCoordinatesKey,
   parseDigest,
   ruleFor,
   type Sha256,
   sameBytes,
+  totalPower,
+  validatorSetAt,
 } from '../../chain/index.ts';
 import { addArtifactClaim, type Publishing, type PublishResult } from '../../registry/index.ts';
 import type { Head } from '../ledger/head.ts';
-import type { Mark, MarkResult } from '../operations.ts';
+import type { MarkResult } from '../operations.ts';
 import { parsePurl } from '../purl.ts';
 import type { ClaimPool } from './claim-pool.ts';
 import type { Marks } from './marks.ts';
@@ -102,10 +102,10 @@ export class Publications implements Publishing {
         reason: `the removal is proposed already with the reason ${JSON.stringify(said)}: mark it with that one, or without`,
       };
     }
-    if (said === null && reason === null) return { kind: 'refused', reason: 'no removal of it is proposed yet: give a reason' };
-    const claim = this.#removal(parsed, said ?? reason ?? '');
+    const claim = this.#removal(parsed, said ?? reason ?? 'unsaid');
     const refusal = refusalOf(head, [claim], sha256);
-    if (refusal !== null) return { kind: 'refused', reason: refusal };
+    if (refusal !== null) return { kind: 'refused', reason: refusal.replaceAll(key, target) };
+    if (said === null && reason === null) return { kind: 'refused', reason: 'no removal of it is proposed yet: give a reason' };
     await marks.put(key, said ?? reason);
     const id = pool.submit([claim], []);
     if (id === null) return { kind: 'refused', reason: TOO_MANY };
@@ -116,7 +116,7 @@ export class Publications implements Publishing {
     return {
       kind: 'marked',
       key,
-      waitingFor: `${endorsements} endorsement(s) so far; more than two thirds of the authorities must mark it`,
+      waitingFor: `marked by ${endorsements} of ${totalPower(validatorSetAt(head.view, head.height + 1))} authorities so far; more than two thirds must mark it`,
     };
   }
 
@@ -125,7 +125,7 @@ export class Publications implements Publishing {
     const { pool, marks, head, sha256 } = this.#deps;
     if (pool === null) return;
     for (const mark of await marks.list()) {
-      const parsed = parseMark(mark);
+      const parsed = parseTarget(mark.target);
       const claim = parsed === null || mark.reason === null ? null : this.#removal(parsed, mark.reason);
       if (claim === null || refusalOf(head, [claim], sha256) !== null) await marks.delete(mark.key);
       else pool.submit([claim], []);
@@ -153,13 +153,4 @@ function parseTarget(target: string): RemovalTarget | null {
   if (sha256 !== null) return { kind: 'file', sha256 };
   const parsed = parsePurl(target);
   return parsed.ok ? { kind: 'artifact', coordinates: parsed.coordinates } : null;
-}
-
-/** The target of a mark, from the state key it stands for. */
-function parseMark(mark: Mark): RemovalTarget | null {
-  const bar = mark.key.indexOf('|');
-  const rest = mark.key.slice(bar + 1);
-  if (mark.key.slice(0, bar) === 'ban') return { kind: 'file', sha256: digestFromHex(rest) };
-  const coordinates = parseCoordinatesKey(rest);
-  return coordinates === null ? null : { kind: 'artifact', coordinates };
 }

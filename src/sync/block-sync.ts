@@ -22,6 +22,7 @@ import type { Clock, Logger, MessageVerdict, Network, Random, Timer, Timers } fr
 
 const TICK_MS = 1_000;
 const STATUS_MS = 5_000;
+const PEERS_ASKED = 8;
 const REQUEST_TIMEOUT_MS = 10_000;
 const PAGE_BLOCKS = 64;
 /** What one answer holds at the most. */
@@ -62,6 +63,8 @@ export class BlockSync {
   #timer: Timer | null = null;
   #behindSinceMs: number | null = null;
   #statusSentMs = 0;
+  #askedMs = 0;
+  #turn = 0;
   /** After a run that brought nothing: whoever lies about heights must not keep this node asking without a pause. */
   #restUntilMs = 0;
 
@@ -113,6 +116,7 @@ export class BlockSync {
   #schedule(): void {
     this.#timer = this.#deps.timers.set(TICK_MS, () => {
       if (this.#deps.clock.nowMs() - this.#statusSentMs >= STATUS_MS) this.#announce();
+      this.#askRound();
       this.#look();
       this.#schedule();
     });
@@ -143,6 +147,17 @@ export class BlockSync {
   async #exchangeStatus(peer: string, body: Uint8Array): Promise<Uint8Array> {
     this.#note(peer, body);
     return encode(statusMessage, this.#status());
+  }
+
+  /** Asks a few peers where they stand, others the next time: gossip doesn't tell whose status it brings. */
+  #askRound(): void {
+    const nowMs = this.#deps.clock.nowMs();
+    if (nowMs - this.#askedMs < STATUS_MS) return;
+    this.#askedMs = nowMs;
+    const peers = this.#deps.network.peers();
+    const asked = peers.map((_, index) => peers[(this.#turn + index) % peers.length]).slice(0, PEERS_ASKED);
+    this.#turn += asked.length;
+    for (const peer of asked) if (peer !== undefined) void this.#askStatus(peer.peerId);
   }
 
   async #askStatus(peer: string): Promise<void> {

@@ -1,7 +1,7 @@
 /** The parts of the endorsement flow one by one: book, marks, judge, a verifier without a verdict; members and ledger. Design §4. */
 
 import t from 'tap';
-import { type Claim, keyOf, transactionId } from '../../chain/index.ts';
+import { type Claim, formatDigest, keyOf, transactionId } from '../../chain/index.ts';
 import { EndorsementBook } from '../../src/claims/endorsement-book.ts';
 import { judge } from '../../src/claims/judge.ts';
 import { Marks } from '../../src/claims/marks.ts';
@@ -131,9 +131,13 @@ t.test('marks: kept over a restart, listed, covering their key and reason alone'
   t.equal(again.covers({ ...removal, reason: 'another' }), 'other-reason');
   await again.put(keyOf(removal), null);
   t.equal(again.covers({ ...removal, reason: 'another' }), 'yes', 'a mark without a reason covers any');
-  t.same(await again.list(), [{ key: keyOf(removal), reason: null, markedMs: clock.nowMs() }]);
+  const target = formatDigest(digestOf(5));
+  t.same(await again.list(), [{ key: keyOf(removal), target, reason: null, markedMs: clock.nowMs() }]);
   t.ok(await again.delete(keyOf(removal)));
   t.notOk(await again.delete(keyOf(removal)));
+  await again.put(keyOf(removal), 'poisoned');
+  await again.settle([removal]);
+  t.same(await again.list(), [], 'a mark that a block has carried out is gone');
   t.same(await again.list(), []);
   bench.close();
 });

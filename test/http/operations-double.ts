@@ -70,7 +70,7 @@ export function operationsDouble(overrides: Partial<NodeOperations> = {}): Opera
       'markRemoval',
       Promise.resolve({ kind: 'marked', key: 'k', waitingFor: '2 more authorities have to mark it' } as const),
     ),
-    marks: noted('marks', Promise.resolve([{ key: 'k', reason: 'r', markedMs: 1_700_000_000_000 }])),
+    marks: noted('marks', Promise.resolve([{ key: 'k', target: 'pkg:generic/demo/k@1', reason: 'r', markedMs: 1_700_000_000_000 }])),
     unmark: noted('unmark', Promise.resolve(true)),
     block: (height) =>
       height > 7

@@ -67,6 +67,6 @@ async function showMarks(options: RemoveOptions): Promise<void> {
   const { marks } = (await client.get('/marks')) as { marks: readonly Mark[] };
   if (options.json === true) return printJson(marks);
   if (marks.length === 0) return print('nothing is marked on this node');
-  const rows = marks.map(({ key, reason, markedMs }) => [key, reason ?? '-', new Date(markedMs).toISOString()]);
-  return print(formatTable({ head: ['key', 'reason', 'marked'], rows }));
+  const rows = marks.map(({ target, reason, markedMs }) => [target, reason ?? '-', new Date(markedMs).toISOString()]);
+  return print(formatTable({ head: ['package or file', 'reason', 'marked'], rows }));
 }
