@@ -162,7 +162,9 @@ export class GossipCourier implements Courier {
     this.#publish('certificate', encode(certificateMessage, message));
   }
 
+  /** Before `start` the network is not up: what a replay would say again is said by the recovery's first tick. */
   #publish(topic: 'vote' | 'proposal' | 'certificate', message: Uint8Array): void {
+    if (this.#engine === null) return;
     this.#deps.network.publish(topicOf(this.#deps.chainId, topic), message).catch((error: unknown) => {
       this.#deps.log.warn({ topic, error: String(error) }, 'message not sent');
     });

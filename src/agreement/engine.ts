@@ -33,6 +33,8 @@ import { Wal } from './wal.ts';
 /** Inputs of others waiting for the machine; a flood beyond it is dropped, gossip brings back what matters. Own ones never are. */
 const MAX_EVENTS = 10_000;
 const DECIDE_AGAIN_MS = 1_000;
+/** How far back a start looks for own signatures on the chain. */
+const CERTIFICATES_LOOKED_AT = 100;
 
 /** Carries what this node says to the others. */
 export interface Courier {
@@ -106,6 +108,7 @@ export class Engine {
     const { wal, replay } = await Wal.open(deps.files, deps.head.height + 1);
     const engine = new Engine(options, deps, wal);
     engine.foundBehind(deps.head.height);
+    await engine.#distrustOldSignState();
     await engine.#distrustEmptyWal(replay.length);
     const outputs: Output[] = [];
     const proposed = new Set<number>();
@@ -192,6 +195,19 @@ export class Engine {
   /** An input of this node's own; without it the height might stand still, so there is always room for it. */
   #tell(height: number, input: Input): void {
     this.#push({ kind: 'input', height, input });
+  }
+
+  /** The chain bears a newer signature of this node than its sign state: that was emptied, or put back from an old copy. */
+  async #distrustOldSignState(): Promise<void> {
+    const { signState, head, log } = this.#deps;
+    if (this.#options.signFromHeight !== null || signState.silentThrough > head.height) return;
+    const newest = head.newestSignatureOf(this.#options.nodeId, CERTIFICATES_LOOKED_AT);
+    if (newest <= signState.height) return;
+    log.error(
+      { height: newest, throughHeight: head.height + 1 },
+      'the sign state is older than a signature of this node on the chain: it keeps silent',
+    );
+    await signState.keepSilentThrough(head.height + 1);
   }
 
   /**

@@ -25,6 +25,7 @@ import {
   type Parameters,
   parametersOf,
   type Sha256,
+  sameBytes,
 } from '../../chain/index.ts';
 import type { ChainStore } from '../../chain/store/index.ts';
 import { invariant } from '../invariant.ts';
@@ -134,6 +135,16 @@ export class Head {
     const turn = this.#tail.then(() => this.#extend(block, certificate));
     this.#tail = turn.catch(() => undefined);
     return await turn;
+  }
+
+  /** The newest of the last `depth` heights whose stored certificate bears the node's signature, or 0. */
+  newestSignatureOf(nodeId: Digest, depth: number): number {
+    for (let height = this.height; height > 0 && height > this.height - depth; height -= 1) {
+      const stored = this.#store.block(height);
+      const certificate = stored === null ? null : decodeCertificate(stored.certificate);
+      if (certificate?.ok === true && certificate.value.signatures.some((one) => sameBytes(one.nodeId, nodeId))) return height;
+    }
+    return 0;
   }
 
   /** Resolves when no commit is under way. */
