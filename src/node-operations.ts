@@ -27,6 +27,7 @@ import type { ClaimPool } from './claims/claim-pool.ts';
 import type { Marks } from './claims/marks.ts';
 import type { AddResult, Mempool } from './claims/mempool.ts';
 import type { Publications } from './claims/publishing.ts';
+import { awaitCommit } from './commit-wait.ts';
 import { decodeBlock, type Head } from './ledger/head.ts';
 import type { Members } from './ledger/members.ts';
 import type { StateLedger } from './ledger/state-ledger.ts';
@@ -188,7 +189,7 @@ export class Operations implements NodeOperations {
     if (!sealed.ok) return { kind: 'refused', reason: sealed.reason };
     const startedMs = clock.nowMs();
     const id = transactionId(sha256, sealed.value.claims);
-    const committed = this.#committed(id);
+    const committed = awaitCommit(id, { ...this.#deps, timeoutMs: SUBMIT_TIMEOUT_MS });
     const added = await mempool.add(sealed.value);
     if (added.kind !== 'added' && added.kind !== 'known') {
       committed.cancel();
@@ -196,40 +197,12 @@ export class Operations implements NodeOperations {
     }
     committed.held();
     claimCourier.passOn(sealed.value);
-    const height = await committed.height;
+    const height = await committed.outcome;
     if (height === 'dropped')
       return { kind: 'refused', reason: 'another transaction about the same was committed, or an endorsement expired' };
     if (height === 'late') return { kind: 'refused', reason: `not committed within ${SUBMIT_TIMEOUT_MS} ms` };
     return { kind: 'committed', height, latencyMs: clock.nowMs() - startedMs };
   };
-
-  /** Waits for a transaction to be on this node's disk; after `held`, ends too when a block leaves it neither committed nor waiting. */
-  #committed(id: Digest): {
-    readonly height: Promise<number | 'dropped' | 'late'>;
-    readonly held: () => void;
-    readonly cancel: () => void;
-  } {
-    const { head, mempool, timers } = this.#deps;
-    let settle: (height: number | 'dropped' | 'late') => void = () => {};
-    let isHeld = false;
-    const height = new Promise<number | 'dropped' | 'late'>((resolve) => {
-      const timer = timers.set(SUBMIT_TIMEOUT_MS, () => settle('late'));
-      settle = (found) => {
-        timer.cancel();
-        stop();
-        resolve(found);
-      };
-      const stop = head.onCommit(() => {
-        const found = head.store.transactionHeight(id);
-        if (found !== null) settle(found);
-        else if (isHeld && !mempool.has(id)) settle('dropped');
-      });
-    });
-    const held = (): void => {
-      isHeld = true;
-    };
-    return { height, held, cancel: () => settle('late') };
-  }
 
   #consensus(): NodeStatus['consensus'] {
     const engine = this.#deps.engine;
