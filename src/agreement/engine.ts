@@ -25,6 +25,7 @@ import { assertNever, invariant } from '../invariant.ts';
 import type { Head } from '../ledger/head.ts';
 import type { Metrics } from '../metrics/types.ts';
 import type { Clock, FileSystem, Logger, Timer, Timers } from '../ports.ts';
+import { Caution } from './caution.ts';
 import { certificateToRecord, nodeIdOfDigest, valueIdOfDigest } from './records.ts';
 import type { SignState, Slot } from './sign-state.ts';
 import { Values } from './values.ts';
@@ -33,8 +34,6 @@ import { Wal } from './wal.ts';
 /** Inputs of others waiting for the machine; a flood beyond it is dropped, gossip brings back what matters. Own ones never are. */
 const MAX_EVENTS = 10_000;
 const DECIDE_AGAIN_MS = 1_000;
-/** How far back a start looks for own signatures on the chain. */
-const CERTIFICATES_LOOKED_AT = 100;
 
 /** Carries what this node says to the others. */
 export interface Courier {
@@ -85,6 +84,7 @@ type Event =
 export class Engine {
   readonly #options: EngineOptions;
   readonly #deps: EngineDeps;
+  readonly #caution: Caution;
   readonly #values = new Values();
   /** Valid but for their time: this node prevotes nil, yet follows when > 2/3 of the power found them timely. */
   readonly #untimely = new Map<ValueId, Proposal>();
@@ -100,6 +100,7 @@ export class Engine {
     this.#options = options;
     this.#deps = deps;
     this.#wal = wal;
+    this.#caution = new Caution(options, deps);
     this.#machine = this.#newMachine();
   }
 
@@ -107,9 +108,7 @@ export class Engine {
   static async start(options: EngineOptions, deps: EngineDeps): Promise<Engine> {
     const { wal, replay } = await Wal.open(deps.files, deps.head.height + 1);
     const engine = new Engine(options, deps, wal);
-    engine.foundBehind(deps.head.height);
-    await engine.#distrustOldSignState();
-    await engine.#distrustEmptyWal(replay.length);
+    await engine.#caution.atStart(replay.length);
     const outputs: Output[] = [];
     const proposed = new Set<number>();
     for (const entry of replay) {
@@ -148,15 +147,12 @@ export class Engine {
 
   /** Below this height the node does not sign: an operator's word, or what the sign state says of a forgotten past. */
   get signFromHeight(): number {
-    return this.#options.signFromHeight ?? this.#deps.signState.silentThrough + 1;
+    return this.#caution.signFromHeight;
   }
 
-  /** Others are at that height. A node that started without a sign state may have voted up to the next one, and forgotten it. */
+  /** Others are at that height. */
   foundBehind(height: number): void {
-    const { signState, log, fatal } = this.#deps;
-    if (signState.remembered || height < signState.silentThrough) return;
-    log.warn({ throughHeight: height + 1 }, 'no sign state was found: this node keeps silent where it may have voted before');
-    signState.keepSilentThrough(height + 1).catch(fatal);
+    this.#caution.foundBehind(height).catch(this.#deps.fatal);
   }
 
   /** A verified input from others for the height in work; for any other height it is dropped. */
@@ -195,30 +191,6 @@ export class Engine {
   /** An input of this node's own; without it the height might stand still, so there is always room for it. */
   #tell(height: number, input: Input): void {
     this.#push({ kind: 'input', height, input });
-  }
-
-  /** The chain bears a newer signature of this node than its sign state: that was emptied, or put back from an old copy. */
-  async #distrustOldSignState(): Promise<void> {
-    const { signState, head, log } = this.#deps;
-    if (this.#options.signFromHeight !== null || signState.silentThrough > head.height) return;
-    const newest = head.newestSignatureOf(this.#options.nodeId, CERTIFICATES_LOOKED_AT);
-    if (newest <= signState.height) return;
-    log.error(
-      { height: newest, throughHeight: head.height + 1 },
-      'the sign state is older than a signature of this node on the chain: it keeps silent',
-    );
-    await signState.keepSilentThrough(head.height + 1);
-  }
-
-  /**
-   * What a vote followed from is on the disk before the vote: a height that was signed at and has no log has lost it, and with it a lock
-   * that this node may be bound by. It keeps silent there.
-   */
-  async #distrustEmptyWal(entries: number): Promise<void> {
-    const { signState, log } = this.#deps;
-    if (entries > 0 || signState.height < this.height || this.#options.signFromHeight !== null) return;
-    log.error({ throughHeight: signState.height }, 'the write-ahead log of a height this node signed at is gone: it keeps silent there');
-    await signState.keepSilentThrough(signState.height);
   }
 
   #push(event: Event): void {
