@@ -1,6 +1,6 @@
 /**
  * From a bare clone to a running command, with nothing but Node and npm: installs the locked packages, prepares the test runner where tests
- * are compiled, compiles what is stale, then hands over to `start`, `test`, `bench` or `build`. Uses Node's own modules only, because it runs before anything
+ * are compiled, compiles what is stale, then hands over to `start`, `test`, `bench`, `simulate` or `build`. Uses Node's own modules only, because it runs before anything
  * is installed. Never touches a file outside the clone, and does no step twice.
  */
 
@@ -148,6 +148,7 @@ const COMMANDS = {
   test,
   start: (args) => enter('src/localnet/main.js', args),
   bench: (args) => enter('bench/main.js', args),
+  simulate: (args) => enter('test/sim/main.js', args),
 };
 
 try {

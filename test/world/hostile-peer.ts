@@ -35,7 +35,6 @@ import {
 import { publicKeysOf } from '../../genesis/index.ts';
 import { type ProtocolName, protocolOf, type TopicName, topicOf } from '../../src/channels.ts';
 import { sha256 } from '../../src/crypto/sha256.ts';
-import { seedSigner } from '../../src/crypto/signer.ts';
 import { proposerAt } from '../../src/ledger/members.ts';
 import type { Signer } from '../../src/ports.ts';
 import { VirtualNetwork } from './virtual-network.ts';
@@ -102,7 +101,7 @@ export class Forge {
   signerOf(nodeId: Digest): Signer {
     const one = this.#world.inhabitants.find((other) => digestToHex(other.nodeId) === digestToHex(nodeId));
     if (one === undefined) throw new RangeError('nobody has that id');
-    return seedSigner(one.keys);
+    return one.signer;
   }
 
   vote(nodeId: Digest, content: Omit<SignedVote, 'nodeId' | 'signature'>, attempt = 0): Uint8Array {
@@ -142,7 +141,7 @@ export class Forge {
   }
 
   candidate(one: Inhabitant, claims: readonly Claim[]): Candidate {
-    const signer = seedSigner(one.keys);
+    const { signer } = one;
     const author = signer.publicKey('network');
     const signature = signer.sign('network', candidatePayload(this.#chainId, transactionId(sha256, claims), author));
     return { claims, consents: [], author, signature };

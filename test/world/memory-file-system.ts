@@ -35,7 +35,7 @@ export interface MemoryFileSystem extends FileSystem {
   readonly setUnreadable: (path: string | null) => void;
   /** All files, sorted. */
   readonly paths: () => readonly string[];
-  /** What a power cut now would surely leave of the file; null when not even its name is sure. */
+  /** What a power cut now would surely leave of the file, not to be changed; null when not even its name is sure. */
   readonly durable: (path: string) => Uint8Array | null;
   /** Handles not closed yet. */
   readonly openHandles: () => number;
@@ -194,7 +194,7 @@ class Memory implements MemoryFileSystem {
 
   readonly paths = (): readonly string[] => [...this.#files.keys()].sort();
 
-  readonly durable = (path: string): Uint8Array | null => this.#durable.get(path)?.durable.slice() ?? null;
+  readonly durable = (path: string): Uint8Array | null => this.#durable.get(path)?.durable ?? null;
 
   readonly openHandles = (): number => this.#handles;
 

@@ -13,6 +13,7 @@ import type { SignatureVerifier, SignedItem, Signer } from '../../src/ports.ts';
 export interface Signatures {
   readonly signer: (keys: NodeKeys) => Signer;
   readonly verifier: SignatureVerifier;
+  readonly isValid: (item: SignedItem) => boolean;
 }
 
 export function keyedHashes(): Signatures {
@@ -21,7 +22,7 @@ export function keyedHashes(): Signatures {
       const publicKeys = publicKeysOf(keys);
       return { publicKey: (use) => publicKeys[use], sign: (use, message) => keyedHash(publicKeys[use], message) };
     },
-    verifier: verifierOf(({ publicKey, message, signature }) => Buffer.compare(keyedHash(publicKey, message), signature) === 0),
+    ...checkedBy(({ publicKey, message, signature }) => Buffer.compare(keyedHash(publicKey, message), signature) === 0),
   };
 }
 
@@ -34,11 +35,11 @@ export function ed25519OnTheSpot(): Signatures {
     keys.set(x, key);
     return verify(null, message, key, signature);
   };
-  return { signer: seedSigner, verifier: verifierOf(check) };
+  return { signer: seedSigner, ...checkedBy(check) };
 }
 
-function verifierOf(check: (item: SignedItem) => boolean): SignatureVerifier {
-  return { verify: async (item) => check(item), verifyMany: async (items) => items.map(check) };
+function checkedBy(isValid: (item: SignedItem) => boolean): Pick<Signatures, 'verifier' | 'isValid'> {
+  return { isValid, verifier: { verify: async (item) => isValid(item), verifyMany: async (items) => items.map(isValid) } };
 }
 
 /** 64 bytes; the last one is 0, so that as a scalar it stays below the group order. */

@@ -205,13 +205,15 @@ export class VirtualNetwork implements Network {
         this.#ask(peerId, protocol, copy)
           .then((answer) => {
             if (!this.isUp || !this.#air.connected(this.peerId, peerId)) return;
-            this.#carry({ from: peerId, to: this.peerId, message: answer }, () =>
+            this.#carry({ from: peerId, to: this.peerId, message: answer }, () => {
+              // A dead process hears nothing any more, not even what it asked for.
+              if (!this.isUp) return;
               settleWith(() =>
                 answer.length > options.maxResponseBytes
                   ? reject(new NetworkError('too-large', 'the answer is too long'))
                   : resolve(answer),
-              ),
-            );
+              );
+            });
           })
           .catch((error: unknown) =>
             settleWith(() => reject(error instanceof NetworkError ? error : new NetworkError('closed', `${peerId} refused`, error))),

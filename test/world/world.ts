@@ -191,8 +191,8 @@ export class VirtualWorld {
       clock: { nowMs: () => Math.floor(this.time.nowMs + one.clockErrorMs()) },
       timers: this.#timersOf(one, network),
       random: this.random,
-      files: one.seenFiles(one.files),
-      storage: one.storage,
+      files: whileAlive(one.seenFiles(one.files), () => one.life === life),
+      storage: whileAlive(one.storage, () => one.life === life),
       chainStore: one.chainStore,
       nodeStore: one.nodeStore,
       network: one.seenNetwork(network),
@@ -303,6 +303,15 @@ export class VirtualWorld {
     for (const one of this.inhabitants) one.life += 1;
     await this.#verifier.close();
   }
+}
+
+/** What a dead process was about to do to its disk is not done. */
+function whileAlive(files: FileSystem, isAlive: () => boolean): FileSystem {
+  const guarded = Object.entries(files).map(([name, call]: [string, (...args: unknown[]) => unknown]) => {
+    const guard = (...args: unknown[]): unknown => (isAlive() ? call(...args) : new Promise<never>(() => {}));
+    return [name, guard];
+  });
+  return Object.fromEntries(guarded) as FileSystem;
 }
 
 /** Everything two nodes must agree on at a height: block and state. */

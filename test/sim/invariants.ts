@@ -1,0 +1,313 @@
+/**
+ * What must hold of a network of whole nodes whatever happens to it: each rule judged from facts alone, holding its own memory, so that no
+ * node is asked what it thinks of itself. Says null, or what is wrong.
+ */
+
+import {
+  blockHeader,
+  type Digest,
+  digestToHex,
+  encode,
+  keyOf,
+  transactionId,
+  type ValidatorSetRecord,
+  validatorSetDigest,
+  votePayload,
+} from '../../chain/index.ts';
+import { sha256 } from '../../src/crypto/sha256.ts';
+import type { SignedItem } from '../../src/ports.ts';
+import type { Committed, Fact } from './facts.ts';
+import { lockDiscipline, singleSignature } from './vote-invariants.ts';
+
+/** What is known of the network before it begins. */
+export interface Terms {
+  readonly chainId: Digest;
+  readonly set: ValidatorSetRecord;
+  /** Names of the nodes that run as they should. */
+  readonly honest: ReadonlySet<string>;
+  /** Node ids, in hex, of the liars. */
+  readonly guilty: ReadonlySet<string>;
+  readonly isValid: (item: SignedItem) => boolean;
+}
+
+/** Whose failure is nobody's in particular. */
+export const THE_WORLD = 'the world';
+
+export type Judge = (fact: Fact) => string | null;
+
+export interface Invariant {
+  readonly name: string;
+  readonly judge: Judge;
+}
+
+/** Every invariant, with an empty memory. */
+export function invariants(terms: Terms): readonly Invariant[] {
+  return Object.entries(JUDGES).map(([name, make]) => ({ name, judge: make(terms) }));
+}
+
+const JUDGES: Readonly<Record<string, (terms: Terms) => Judge>> = {
+  agreement,
+  'equal state': equalState,
+  integrity,
+  'hash links': hashLinks,
+  validity,
+  'sound certificates': soundCertificates,
+  'single signature': singleSignature,
+  'lock discipline': lockDiscipline,
+  'synced before sent': syncedBeforeSent,
+  'replay equals memory': replayEqualsMemory,
+  monotone,
+  'only the guilty accused': onlyTheGuilty,
+  'bounded queues': boundedQueues,
+  'no failure': noFailure,
+  'no honest node sent away': noneSentAway,
+  'nothing acknowledged lost': nothingLost,
+  progress,
+  convergence,
+  'claims committed': claimsCommitted,
+};
+
+export const INVARIANT_NAMES: readonly string[] = Object.keys(JUDGES);
+
+/** No two nodes decide differently at a height. */
+function agreement(): Judge {
+  const decided = new Map<number, string>();
+  return (fact) => {
+    if (fact.kind !== 'committed') return null;
+    const { height } = fact.block.header;
+    const here = digestToHex(fact.blockId);
+    const there = decided.get(height) ?? here;
+    decided.set(height, there);
+    return here === there ? null : `${fact.name} decided ${here} at ${height}, another ${there}`;
+  };
+}
+
+/** Equal sets and state at equal heights, and they are what the header says. */
+function equalState(): Judge {
+  const seen = new Map<number, string>();
+  return (fact) => {
+    if (fact.kind !== 'committed') return null;
+    const { header } = fact.block;
+    const here = `${digestToHex(fact.stateRoot)}/${digestToHex(fact.nextSetDigest)}`;
+    const written = `${digestToHex(header.stateRoot)}/${digestToHex(header.nextSetDigest)}`;
+    const there = seen.get(header.height) ?? written;
+    seen.set(header.height, there);
+    return here === there && here === written
+      ? null
+      : `${fact.name} at ${header.height}: state ${here}, header ${written}, others ${there}`;
+  };
+}
+
+/** A chain never gets shorter and its blocks never change, whatever happens to the process. */
+function integrity(): Judge {
+  const chains = new Map<string, Map<number, string>>();
+  const chainOf = (name: string): Map<number, string> => {
+    const chain = chains.get(name) ?? new Map<number, string>();
+    chains.set(name, chain);
+    return chain;
+  };
+  return (fact) => {
+    if (fact.kind === 'wiped' && fact.chain) chains.delete(fact.name);
+    if (fact.kind === 'committed') {
+      const chain = chainOf(fact.name);
+      const { height } = fact.block.header;
+      if (height !== chain.size + 1) return `${fact.name} committed ${height} after ${chain.size}`;
+      chain.set(height, digestToHex(fact.blockId));
+    }
+    if (fact.kind !== 'started') return null;
+    const chain = chainOf(fact.name);
+    // What was written the moment before the process died may be there without anybody having been told.
+    if (fact.tip.height < chain.size || fact.tip.height > chain.size + 1)
+      return `${fact.name} began at ${fact.tip.height}, it was at ${chain.size}`;
+    for (const [height, id] of fact.tip.blocks) {
+      if ((chain.get(height) ?? id) !== id) return `${fact.name} has another block at ${height} than before`;
+      chain.set(height, id);
+    }
+    return null;
+  };
+}
+
+function hashLinks(terms: Terms): Judge {
+  const ids = new Map<number, Digest>([[0, terms.chainId]]);
+  return (fact) => {
+    if (fact.kind !== 'committed') return null;
+    const { header } = fact.block;
+    const id = sha256(encode(blockHeader, header));
+    if (digestToHex(id) !== digestToHex(fact.blockId)) return `${fact.name}: the block of ${header.height} does not have its id`;
+    const parent = ids.get(header.height - 1);
+    if (!ids.has(header.height)) ids.set(header.height, id);
+    if (parent === undefined || digestToHex(parent) === digestToHex(header.previousBlockId)) return null;
+    return `${fact.name}: block ${header.height} does not follow the one before it`;
+  };
+}
+
+/** Only what was really submitted is committed, once; time grows; the proposer's turn; no empty block in round 0 without a reason. */
+function validity(terms: Terms): Judge {
+  const submitted = new Set<string>();
+  const heightOf = new Map<string, number>();
+  const times = new Map<number, number>();
+  const set = digestToHex(validatorSetDigest(sha256, terms.set));
+  return (fact) => {
+    if (fact.kind === 'submitted') submitted.add(fact.id);
+    if (fact.kind !== 'committed') return null;
+    const { header, transactions, evidence } = fact.block;
+    const { height, round, timeMs } = header;
+    const turn = terms.set[(height + round) % terms.set.length];
+    if (turn === undefined || digestToHex(turn.nodeId) !== digestToHex(header.proposer)) return `block ${height} is not of its proposer`;
+    if (digestToHex(header.setDigest) !== set) return `block ${height} names another set`;
+    if (timeMs <= (times.get(height - 1) ?? 0)) return `the time of block ${height} does not grow`;
+    const quiet = transactions.length === 0 && evidence.length === 0 && round === 0;
+    if (quiet && timeMs - (times.get(height - 1) ?? 0) < 600_000) return `block ${height} is empty without a reason`;
+    times.set(height, timeMs);
+    for (const { claims } of transactions) {
+      const id = digestToHex(transactionId(sha256, claims));
+      if (!submitted.has(id)) return `block ${height} holds a transaction that nobody submitted`;
+      for (const claim of claims) {
+        const before = heightOf.get(keyOf(claim)) ?? height;
+        if (before !== height) return `${keyOf(claim)} is in block ${before} and in ${height}`;
+        heightOf.set(keyOf(claim), height);
+      }
+    }
+    return null;
+  };
+}
+
+/** More than two thirds of the set have signed exactly this block, by their own keys. */
+function soundCertificates(terms: Terms): Judge {
+  return (fact) => {
+    if (fact.kind !== 'committed') return null;
+    const { certificate, block } = fact;
+    const { height, round, blockId } = certificate;
+    if (height !== block.header.height || digestToHex(blockId) !== digestToHex(fact.blockId))
+      return `the certificate of ${height} is of another block`;
+    if (round < block.header.round) return `the certificate of ${height} is older than its block`;
+    const signers = validSigners(terms, fact);
+    const power = terms.set.filter(({ nodeId }) => signers.has(digestToHex(nodeId))).reduce((sum, one) => sum + one.power, 0);
+    const total = terms.set.reduce((sum, one) => sum + one.power, 0);
+    return 3 * power > 2 * total ? null : `the certificate of ${height} holds ${power} of ${total}`;
+  };
+}
+
+function validSigners(terms: Terms, { certificate }: Committed): ReadonlySet<string> {
+  const { height, round, blockId, signatures } = certificate;
+  const message = votePayload(terms.chainId, { type: 'precommit', height, round, blockId });
+  const valid = new Set<string>();
+  for (const { nodeId, signature } of signatures) {
+    const member = terms.set.find((one) => digestToHex(one.nodeId) === digestToHex(nodeId));
+    if (member !== undefined && terms.isValid({ publicKey: member.consensusKey, message, signature })) valid.add(digestToHex(nodeId));
+  }
+  return valid;
+}
+
+/** No signature leaves a node before it is safe on its disk. */
+function syncedBeforeSent(terms: Terms): Judge {
+  return (fact) => {
+    if ('name' in fact && !terms.honest.has(fact.name)) return null;
+    if (fact.kind === 'vote' && !fact.isSynced)
+      return `${fact.name} sent a ${fact.vote.type} of ${fact.vote.height}/${fact.vote.round} too early`;
+    if (fact.kind === 'proposal' && !fact.isSynced) return `${fact.name} sent its proposal of ${fact.message.proposal.height} too early`;
+    return null;
+  };
+}
+
+/** The log on the disk leads to the vote that was just said; and a process that begins again is bound by the lock it had. */
+function replayEqualsMemory(terms: Terms): Judge {
+  const locks = new Map<string, { readonly height: number; readonly round: number }>();
+  return (fact) => {
+    if ('name' in fact && !terms.honest.has(fact.name)) return null;
+    if (fact.kind === 'wiped') locks.delete(fact.name);
+    if (fact.kind === 'vote' && fact.vote.type === 'precommit' && fact.vote.blockId !== null) {
+      const lock = locks.get(fact.name);
+      const { height, round } = fact.vote;
+      if (lock === undefined || height > lock.height || (height === lock.height && round > lock.round))
+        locks.set(fact.name, { height, round });
+    }
+    if (fact.kind === 'started') {
+      const before = locks.get(fact.name);
+      const { lock } = fact;
+      if (before === undefined || lock === null || before.height !== lock.height || lock.round >= before.round) return null;
+      return `${fact.name} was locked in ${before.height}/${before.round} and has forgotten it`;
+    }
+    if (fact.kind !== 'replayed' || fact.said === fact.replayed) return null;
+    return `${fact.name} said ${fact.said} in ${fact.slot}, its log replays to ${fact.replayed}`;
+  };
+}
+
+const STEPS = ['waiting', 'propose', 'prevote', 'precommit', 'decided'];
+
+/** (height, round, step) of a process never goes back. */
+function monotone(): Judge {
+  const places = new Map<string, readonly [life: number, height: number, round: number, step: number]>();
+  return (fact) => {
+    if (fact.kind !== 'position') return null;
+    const here = [fact.life, fact.height, fact.round, STEPS.indexOf(fact.step)] as const;
+    const before = places.get(fact.name) ?? here;
+    places.set(fact.name, here);
+    const first = here.findIndex((value, index) => value !== before[index]);
+    return first < 0 || (here[first] ?? 0) > (before[first] ?? 0)
+      ? null
+      : `${fact.name} went from ${before.join('/')} to ${here.join('/')}`;
+  };
+}
+
+function onlyTheGuilty(terms: Terms): Judge {
+  return (fact) => {
+    if (fact.kind === 'accused' && !terms.guilty.has(fact.nodeId))
+      return `${fact.name}: evidence (${fact.where}) against the honest ${fact.nodeId}`;
+    if (fact.kind !== 'committed') return null;
+    const wrong = fact.block.evidence.map((one) => digestToHex(one.first.nodeId)).find((one) => !terms.guilty.has(one));
+    return wrong === undefined ? null : `block ${fact.block.header.height} accuses the honest ${wrong}`;
+  };
+}
+
+function boundedQueues(): Judge {
+  return (fact) => {
+    if (fact.kind !== 'queues') return null;
+    const over = Object.entries(fact.sizes).find(([, [size, limit]]) => size > limit);
+    return over === undefined ? null : `${fact.name}: ${over[0]} holds ${over[1][0]}, at most ${over[1][1]} are allowed`;
+  };
+}
+
+function noFailure(terms: Terms): Judge {
+  return (fact) =>
+    fact.kind === 'failed' && (terms.honest.has(fact.name) || fact.name === THE_WORLD) ? `${fact.name}: ${fact.error}` : null;
+}
+
+function noneSentAway(terms: Terms): Judge {
+  return (fact) => {
+    if (fact.kind !== 'penalty' || !terms.honest.has(fact.by) || !terms.honest.has(fact.against)) return null;
+    return `${fact.by} sends ${fact.against} away: ${fact.detail}`;
+  };
+}
+
+/** What a client was told to be committed is on the chain. */
+function nothingLost(): Judge {
+  const committed = new Set<string>();
+  return (fact) => {
+    if (fact.kind === 'committed')
+      for (const { claims } of fact.block.transactions) committed.add(digestToHex(transactionId(sha256, claims)));
+    return fact.kind === 'acknowledged' && !committed.has(fact.id) ? `${fact.name} acknowledged ${fact.id}, which no block holds` : null;
+  };
+}
+
+function progress(): Judge {
+  return (fact) => {
+    if (fact.kind !== 'healed') return null;
+    const highest = Math.max(...Object.values(fact.heights));
+    return highest >= fact.wanted ? null : `${fact.afterMs} ms after healing the highest is at ${highest} of ${fact.wanted}`;
+  };
+}
+
+function convergence(): Judge {
+  return (fact) => {
+    if (fact.kind !== 'healed') return null;
+    const heights = Object.values(fact.heights);
+    const spread = Math.max(...heights) - Math.min(...heights);
+    return spread === 0 ? null : `${fact.afterMs} ms after healing: ${JSON.stringify(fact.heights)}`;
+  };
+}
+
+function claimsCommitted(): Judge {
+  return (fact) =>
+    fact.kind === 'healed' && fact.open.length > 0 ? `${fact.afterMs} ms after healing these wait: ${fact.open.join(', ')}` : null;
+}

@@ -1,0 +1,252 @@
+/**
+ * One seed, one life of a network: whole nodes of the real code under the plan's liars, faults and weather, until all is healed. Every
+ * fact goes to the invariants; the first that is broken ends the run. The same plan gives the same trace, to the letter.
+ */
+
+import { createHash } from 'node:crypto';
+import { digestToHex, encode, sealedTransaction, transactionId, validatorSetFromNodes } from '../../chain/index.ts';
+import { DEFAULT_PARAMETERS } from '../../genesis/index.ts';
+import { sha256 } from '../../src/crypto/sha256.ts';
+import { SeededRandom } from '../world/seeded-random.ts';
+import { ed25519OnTheSpot, keyedHashes } from '../world/signatures.ts';
+import { type Inhabitant, VirtualWorld } from '../world/world.ts';
+import { Coverage } from './coverage.ts';
+import type { Fact, Lens } from './facts.ts';
+import { Hand } from './faults.ts';
+import { type Invariant, invariants, THE_WORLD } from './invariants.ts';
+import { corrupt, idsOf } from './liars.ts';
+import { Observer } from './observer.ts';
+import { type Plan, pick } from './plan.ts';
+import { watched } from './signature-watch.ts';
+import { tell } from './trace.ts';
+import { Sky } from './weather.ts';
+
+/** Within this time after the last fault everybody must have caught up and everything submitted be committed. */
+const HEAL_MS = 300_000;
+/** A node that has so much to do is given no more. */
+const ENOUGH_WORK = 4;
+
+export interface Violation {
+  readonly invariant: string;
+  readonly detail: string;
+  readonly atMs: number;
+}
+
+export interface Outcome {
+  readonly plan: Plan;
+  readonly violation: Violation | null;
+  /** SHA-256 of everything that was said and done, in its order. */
+  readonly trace: string;
+  /** Heights that the highest honest node decided. */
+  readonly height: number;
+  readonly virtualMs: number;
+  /** Rounds that the first decision after healing took beyond the one then in work. */
+  readonly roundsToHeal: number;
+  readonly coverage: Coverage;
+}
+
+export interface SimulationOptions {
+  /** Takes the readable trace. */
+  readonly print?: (line: string) => void;
+  /** For mutants: what the invariants are shown in the place of a fact. */
+  readonly lens?: Lens;
+  /** For mutants: changes the world before anybody starts. */
+  readonly mutate?: (world: VirtualWorld) => void;
+}
+
+/** Runs a plan to its end or its first violation. */
+export async function simulate(plan: Plan, options: SimulationOptions = {}): Promise<Outcome> {
+  const simulation = new Simulation(plan, options);
+  const onRejection = (error: unknown): void => simulation.failed(THE_WORLD, error);
+  process.on('unhandledRejection', onRejection);
+  try {
+    return await simulation.run();
+  } finally {
+    process.off('unhandledRejection', onRejection);
+  }
+}
+
+class Simulation {
+  readonly #plan: Plan;
+  readonly #options: SimulationOptions;
+  readonly #world: VirtualWorld;
+  readonly #honest: readonly Inhabitant[];
+  readonly #random: SeededRandom;
+  readonly #invariants: readonly Invariant[];
+  readonly #coverage = new Coverage();
+  readonly #trace = createHash('sha256');
+  readonly #startMs: number;
+  readonly #hand: Hand;
+  readonly #observer: Observer;
+  #violation: Violation | null = null;
+  #versions = 0;
+  #loading = true;
+
+  constructor(plan: Plan, options: SimulationOptions) {
+    this.#plan = plan;
+    this.#options = options;
+    const signatures = plan.signatures === 'ed25519' ? ed25519OnTheSpot() : keyedHashes();
+    const seen = watched(signatures, { chainId: () => this.#world.chainId, see: (fact) => this.#see(fact) });
+    this.#world = new VirtualWorld({ ...plan, signatures: seen, parameters: { timeouts: timeoutsOf(plan.pace) } });
+    this.#startMs = this.#world.time.nowMs;
+    this.#random = new SeededRandom(plan.seed ^ 0x10ad);
+    const liars = plan.liars.flatMap(({ node }) => this.#world.inhabitants[node] ?? []);
+    this.#honest = this.#world.inhabitants.filter((one) => !liars.includes(one));
+    for (const { node, kind } of plan.liars) {
+      const one = this.#world.inhabitants[node];
+      if (one !== undefined) corrupt(this.#world, one, { kind, random: new SeededRandom(plan.seed * 31 + node) });
+      this.#coverage.count(`liar: ${kind}`);
+    }
+    options.mutate?.(this.#world);
+    this.#invariants = invariants({
+      chainId: this.#world.chainId,
+      set: validatorSetFromNodes(this.#world.genesis.nodes),
+      honest: new Set(this.#honest.map((one) => one.name)),
+      guilty: idsOf(liars),
+      isValid: signatures.isValid,
+    });
+    this.#observer = new Observer(this.#world, { see: (fact) => this.#see(fact), fatal: (one, error) => this.#hand.onFatal(one, error) });
+    this.#hand = this.#makeHand();
+  }
+
+  async run(): Promise<Outcome> {
+    const { time } = this.#world;
+    for (const one of this.#world.inhabitants) {
+      await this.#world.startFirst(one);
+      this.#observer.started(one);
+    }
+    this.#hand.schedule(this.#plan.faults);
+    this.#load();
+    await time.until(() => this.#violation !== null, this.#plan.stormMs);
+    const roundsToHeal = this.#violation === null ? await this.#heal() : 0;
+    const heights = this.#honest.map((one) => one.node?.head.height ?? 0);
+    await this.#world.close();
+    return {
+      plan: this.#plan,
+      violation: this.#violation,
+      trace: this.#trace.digest('hex'),
+      height: Math.max(...heights),
+      virtualMs: time.nowMs - this.#startMs,
+      roundsToHeal,
+      coverage: this.#coverage,
+    };
+  }
+
+  failed(name: string, error: unknown): void {
+    this.#see({ kind: 'failed', name, error: error instanceof Error ? String(error.stack) : String(error) });
+  }
+
+  /** Ends all faults, asks for what is still to come, and lets the invariants judge the outcome. */
+  async #heal(): Promise<number> {
+    const { time } = this.#world;
+    const startMs = time.nowMs;
+    this.#note('healing', 'network');
+    this.#hand.heal();
+    await time.until(() => this.#violation !== null || this.#honest.every((one) => one.node !== null), 1_000);
+    const round = (): number => Math.max(...this.#honest.map((one) => one.node?.engine?.machine.consensus.round ?? 0));
+    const height = (): number => Math.max(...this.#honest.map((one) => one.node?.head.height ?? 0));
+    const [firstRound, firstHeight] = [round(), height()];
+    let lastRound = firstRound;
+    const isBroken = (): boolean => this.#violation !== null;
+    await time.until(() => {
+      if (height() === firstHeight) lastRound = Math.max(lastRound, round());
+      return isBroken() || this.#heights().every((one) => one >= this.#plan.heights);
+    }, HEAL_MS);
+    this.#loading = false;
+    const last = this.#honest.flatMap((one) => this.#submit(one) ?? []);
+    const open = (): readonly string[] => last.filter((id) => !this.#honest.every((one) => this.#holds(one, id)));
+    await time.until(() => isBroken() || (open().length === 0 && new Set(this.#heights()).size === 1), HEAL_MS);
+    if (this.#violation === null) {
+      const heights = Object.fromEntries(this.#honest.map((one) => [one.name, one.node?.head.height ?? -1]));
+      this.#see({ kind: 'healed', afterMs: time.nowMs - startMs, heights, open: open(), wanted: this.#plan.heights });
+    }
+    return lastRound - firstRound;
+  }
+
+  #heights(): readonly number[] {
+    return this.#honest.map((one) => one.node?.head.height ?? -1);
+  }
+
+  #holds(one: Inhabitant, id: string): boolean {
+    return one.node?.head.store.transactionHeight(Uint8Array.from(Buffer.from(id, 'hex')) as never) !== null;
+  }
+
+  #makeHand(): Hand {
+    const sky = new Sky(this.#world, new SeededRandom(this.#plan.seed ^ 0x5c1), this.#plan.weather);
+    const hand = new Hand(this.#world, {
+      sky,
+      random: new SeededRandom(this.#plan.seed ^ 0xfa17),
+      notes: {
+        event: (what, who, detail) => this.#note(what, who, detail),
+        started: (one) => this.#observer.started(one),
+        stopped: () => {},
+        wiped: (one, chain) => this.#see({ kind: 'wiped', name: one.name, chain }),
+        failed: (one, error) => this.failed(one.name, error),
+      },
+    });
+    for (const one of this.#honest) hand.watch(one);
+    return hand;
+  }
+
+  #load(): void {
+    if (!this.#loading) return;
+    const busy = this.#honest.filter((one) => one.node !== null && one.node.mempool.size < ENOUGH_WORK);
+    if (busy.length > 0) this.#submit(pick(this.#random, busy));
+    this.#world.time.timers.set(this.#random.exponential(this.#plan.loadMs), () => this.#load());
+  }
+
+  /** Gives a node a transaction that nobody has seen before; its id, or null when the node is down. */
+  #submit(one: Inhabitant): string | null {
+    const { node } = one;
+    if (node === null) return null;
+    this.#versions += 1;
+    const sealed = this.#world.sealed(`1.${this.#versions}.0`);
+    const id = digestToHex(transactionId(sha256, sealed.claims));
+    this.#see({ kind: 'submitted', id });
+    node.operations.submit(encode(sealedTransaction, sealed)).then(
+      (result) => {
+        if (result.kind === 'committed') this.#see({ kind: 'acknowledged', name: one.name, id });
+      },
+      (error: unknown) => {
+        if (one.node === node) this.failed(one.name, error);
+      },
+    );
+    return id;
+  }
+
+  #note(what: string, who: string, detail = ''): void {
+    this.#coverage.count(what);
+    this.#write(`${what}: ${who} ${detail}`);
+  }
+
+  #see(fact: Fact): void {
+    this.#coverage.see(fact);
+    const line = tell(fact);
+    if (line !== null) this.#write(line);
+    const shown = this.#options.lens?.(fact) ?? [fact];
+    for (const one of shown) {
+      for (const { name, judge } of this.#invariants) {
+        const detail = judge(one);
+        if (detail !== null) this.#broken(name, detail);
+      }
+    }
+  }
+
+  #broken(invariant: string, detail: string): void {
+    if (this.#violation !== null) return;
+    this.#violation = { invariant, detail, atMs: this.#world.time.nowMs - this.#startMs };
+    this.#write(`VIOLATION of "${invariant}": ${detail}`);
+  }
+
+  #write(line: string): void {
+    const full = `${((this.#world.time.nowMs - this.#startMs) / 1000).toFixed(4)} ${line}`;
+    this.#trace.update(full);
+    this.#options.print?.(full);
+  }
+}
+
+function timeoutsOf(pace: number): typeof DEFAULT_PARAMETERS.timeouts {
+  const { capMs, ...rest } = DEFAULT_PARAMETERS.timeouts;
+  const scaled = Object.fromEntries(Object.entries(rest).map(([name, value]) => [name, Math.ceil(value * pace)])) as typeof rest;
+  return { ...scaled, capMs };
+}

@@ -1,0 +1,82 @@
+/**
+ * What must hold of votes, judged from what was said: one signature a slot in all lives of a node, and the paper's lock. Kept apart from
+ * the machine's own books on purpose. Follows arXiv:1807.04938, L22–L43.
+ */
+
+import { digestToHex, type SignedVote } from '../../chain/index.ts';
+import type { Fact } from './facts.ts';
+import type { Judge, Terms } from './invariants.ts';
+
+const NIL = 'nil';
+
+/** No honest node signs two different things in one slot, whatever it lived through. */
+export function singleSignature(terms: Terms): Judge {
+  const said = new Map<string, string>();
+  const note = (name: string, slot: string, content: string): string | null => {
+    if (!terms.honest.has(name)) return null;
+    const key = `${name} ${slot}`;
+    const before = said.get(key) ?? content;
+    said.set(key, before);
+    return before === content ? null : `${name} signed ${before} and ${content} in ${slot}`;
+  };
+  return (fact) => {
+    if (fact.kind === 'vote') {
+      const { type, height, round } = fact.vote;
+      return note(fact.name, `${type} ${height}/${round}`, saidValue(fact.vote));
+    }
+    if (fact.kind !== 'proposal') return null;
+    const { height, round, blockId, validRound } = fact.message.proposal;
+    return note(fact.name, `proposal ${height}/${round}`, `${digestToHex(blockId)} of ${validRound}`);
+  };
+}
+
+/** Everybody's prevotes, by height, round and value. */
+class Prevotes {
+  readonly #voters = new Map<string, Set<string>>();
+  readonly #quorum: (voters: number) => boolean;
+
+  constructor(validators: number) {
+    this.#quorum = (voters) => 3 * voters > 2 * validators;
+  }
+
+  add({ height, round, value, nodeId }: Extract<Fact, { kind: 'prevote signed' }>): void {
+    const key = `${height}/${round}/${value}`;
+    const voters = this.#voters.get(key) ?? new Set();
+    this.#voters.set(key, voters.add(nodeId));
+  }
+
+  isPolka(height: number, round: number, value: string): boolean {
+    return this.#quorum(this.#voters.get(`${height}/${round}/${value}`)?.size ?? 0);
+  }
+}
+
+/**
+ * A precommit for a value follows a polka of its round (L36); and who has precommitted a value prevotes another one only when that had a
+ * polka in the round of the lock or a later one (L29).
+ */
+export function lockDiscipline(terms: Terms): Judge {
+  const prevotes = new Prevotes(terms.set.length);
+  const locks = new Map<string, { readonly height: number; readonly round: number; readonly value: string }>();
+  return (fact) => {
+    if (fact.kind === 'prevote signed') prevotes.add(fact);
+    if (fact.kind !== 'vote') return null;
+    const { vote, name } = fact;
+    const { height, round } = vote;
+    const value = saidValue(vote);
+    if (!terms.honest.has(name) || value === NIL) return null;
+    if (vote.type === 'precommit') {
+      if (!prevotes.isPolka(height, round, value)) return `${name} precommits ${value} in ${height}/${round} without a polka`;
+      const lock = locks.get(name);
+      if (lock === undefined || lock.height < height || lock.round < round) locks.set(name, { height, round, value });
+      return null;
+    }
+    const lock = locks.get(name);
+    if (lock === undefined || lock.height !== height || lock.round >= round || lock.value === value) return null;
+    for (let later = lock.round; later < round; later += 1) if (prevotes.isPolka(height, later, value)) return null;
+    return `${name} is locked on ${lock.value} since ${height}/${lock.round} and prevotes ${value} in ${round}`;
+  };
+}
+
+export function saidValue(vote: SignedVote): string {
+  return vote.blockId === null ? NIL : digestToHex(vote.blockId);
+}
