@@ -19,6 +19,8 @@ import {
   setConfigText,
 } from '../src/config/index.ts';
 
+const PEER = '/p2p/12D3KooWHdiAxVd8uMQR1hGWXccidmfCwLqcMpGwR6QcTP6QRMuD';
+
 interface Given {
   readonly file?: string;
   readonly environment?: Readonly<Record<string, string>>;
@@ -61,6 +63,7 @@ t.test('what a setting does not allow is refused with what was expected', async 
   const refused: readonly (readonly [string, Given, RegExp])[] = [
     ['a port as text', { file: '[http]\nport = "7888"' }, /cairn\.toml: http\.port: expected an integer from 0 to 65535, got "7888"/],
     ['a port above the last', { flags: { 'http.port': '65536' } }, /--http-port: expected an integer/],
+    ['a port that is no number', { flags: { 'http.port': 'abc' } }, /--http-port: expected an integer .*, got "abc"$/],
     ['a fraction', { file: '[publish]\nwaitMs = 1.5' }, /publish\.waitMs: expected an integer/],
     ['a negative duration', { environment: { CAIRN_PUBLISH_WAIT_MS: '-1' } }, /CAIRN_PUBLISH_WAIT_MS: expected an integer/],
     ['an exponent', { environment: { CAIRN_HTTP_PORT: '1e3' } }, /CAIRN_HTTP_PORT/],
@@ -73,6 +76,43 @@ t.test('what a setting does not allow is refused with what was expected', async 
     ['text that is no TOML', { file: 'name = "a"\nname = "b"' }, /cairn\.toml: line 2, column \d+/],
   ];
   for (const [what, given, expected] of refused) t.throws(() => resolve(given), { message: expected }, what);
+});
+
+t.test('peers are multiaddrs with a peer id, the bootstrap list may name http lists, listening needs no id', async (t) => {
+  const peers = [
+    `/ip4/10.0.0.1/tcp/44000${PEER}`,
+    `/ip6/::1/tcp/1${PEER}`,
+    `/ip6zone/eth0/ip6/fe80::1/tcp/1${PEER}`,
+    `/dns4/node-1.example/tcp/65535${PEER}`,
+    `/dnsaddr/example${PEER}`,
+  ];
+  const lists = ['https://example/peers.txt', 'http://[::1]:8080/a?b=c'];
+  const bogus = [
+    '/bogus',
+    '/ip4/10.0.0.1/tcp/44000',
+    PEER,
+    `/ip4/10.0.0.256/tcp/1${PEER}`,
+    `/ip4/10.0.0/tcp/1${PEER}`,
+    `/ip4/10.0.0.1/tcp/65536${PEER}`,
+    `/ip4/10.0.0.1/udp/1${PEER}`,
+    `/ip4/10.0.0.1/tcp/1${PEER}/`,
+    '/ip4/10.0.0.1/tcp/1/p2p/12D3KooW',
+    '/ip4/10.0.0.1/tcp/1/p2p/QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWnPbdG',
+    'ftp://example/peers.txt',
+    'example:44000',
+  ];
+  const given = (key: ConfigKey, ...values: readonly string[]): ReturnType<typeof resolve> =>
+    resolve({ flags: { [key]: values.join(',') } });
+  t.same(given('p2p.peers', ...peers).config['p2p.peers'], peers);
+  t.same(given('p2p.bootstrap', ...lists, ...peers).config['p2p.bootstrap'], [...lists, ...peers]);
+  t.doesNotThrow(() => given('p2p.listen', '/ip4/0.0.0.0/tcp/0', '/ip6/::/tcp/44000', peers[0] ?? ''));
+  for (const one of [...bogus, ...lists]) {
+    t.throws(() => given('p2p.peers', peers[0] ?? '', one), { code: 'bad-value', message: /end in a peer id/ }, `${one} is no peer`);
+  }
+  for (const one of bogus) t.throws(() => given('p2p.bootstrap', one), { code: 'bad-value' }, `${one} is nothing to begin with`);
+  for (const one of ['/bogus', '/ip4/0.0.0.0', '0.0.0.0:44000', ...lists])
+    t.throws(() => given('p2p.listen', one), { code: 'bad-value' }, one);
+  t.throws(() => given('p2p.peers', peers[0] ?? '', '/bogus'), { message: /got "\/bogus"$/ }, 'the one that does not fit is named');
 });
 
 t.test('an unknown key is an error that names the nearest known one', async (t) => {
@@ -97,20 +137,23 @@ t.test('the head may not be allowed to grow less than three heartbeats old', asy
 
 t.test('setting and removing a key keeps comments and other lines', async (t) => {
   const before =
-    '# my node\nname = "a" # short\n\n[http]\n# behind the proxy\nport = 1\n\n[p2p]\npeers = [\n  "/ip4/1.2.3.4/tcp/1", # home\n]\n';
+    '# my node\nname = "a" # short\n\n[http]\n# behind the proxy\nport = 1\n\n[p2p]\npeers = [\n  "/ip4/1.2.3.4/tcp/1/p2p/12D3KooWHdiAxVd8uMQR1hGWXccidmfCwLqcMpGwR6QcTP6QRMuD", # home\n]\n';
   const cases: readonly (readonly [ConfigKey, string, string])[] = [
     ['name', 'b', before.replace('"a"', '"b"')],
     ['http.port', '80', before.replace('port = 1\n', 'port = 80\n')],
     ['http.host', '0.0.0.0', before.replace('[http]\n', '[http]\nhost = "0.0.0.0"\n')],
     ['log.level', 'debug', `${before}\n[log]\nlevel = "debug"\n`],
     ['genesis', 'g.cbor', before.replace('# my node\n', '# my node\ngenesis = "g.cbor"\n')],
-    ['p2p.peers', '/dns4/a/tcp/2', before.replace(/peers = \[[^\]]*\]/, 'peers = [ "/dns4/a/tcp/2" ]')],
+    ['p2p.peers', `/dns4/a/tcp/2${PEER}`, before.replace(/peers = \[[^\]]*\]/, `peers = [ "/dns4/a/tcp/2${PEER}" ]`)],
   ];
   for (const [key, value, after] of cases) t.equal(setConfigText(before, key, value, 'x'), after, `${key} set`);
   t.equal(removeConfigText(before, 'http.port', 'x'), before.replace('port = 1\n', ''));
   t.equal(removeConfigText(before, 'p2p.peers', 'x'), before.replace(/peers = \[[^\]]*\]\n/, ''));
   t.throws(() => removeConfigText(before, 'log.level', 'x'), { code: 'not-set' });
-  t.throws(() => setConfigText(before, 'http.port', 'x', 'x'), { code: 'bad-value' });
+  t.throws(() => setConfigText(before, 'http.port', 'x', 'x'), {
+    code: 'bad-value',
+    message: 'http.port: expected an integer from 0 to 65535, got "x"',
+  });
   t.throws(() => setConfigText('[http\n', 'http.port', '1', 'x'), { code: 'bad-toml' });
   t.equal(setConfigText('', 'http.port', '1', 'x'), '[http]\nport = 1\n');
   t.equal(setConfigText('http.port = 5 # inline\n', 'http.port', '1', 'x').includes('port = 1'), true);

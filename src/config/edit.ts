@@ -8,15 +8,14 @@ import { chmod, rename, stat, writeFile } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { parse, stringify } from 'smol-toml';
 import { ConfigError } from './config-error.ts';
-import { flattenToml, resolveConfig } from './load.ts';
-import { type ConfigKey, parseSettingText, SETTINGS } from './settings.ts';
+import { flattenToml, readSettingText, resolveConfig } from './load.ts';
+import type { ConfigKey } from './settings.ts';
 
 type Table = Record<string, unknown>;
 
 /** The file's text with the key set to the value given as text; throws a ConfigError when the value doesn't fit. */
 export function setConfigText(file: string, key: ConfigKey, text: string, path: string): string {
-  const value = parseSettingText(SETTINGS[key].type, text);
-  resolveConfig({ file: null, path, environment: {}, flags: { [key]: text } });
+  const value = readSettingText(key, text, key);
   if (value === null) return hasKey(file, key, path) ? removeConfigText(file, key, path) : file;
   const wanted = withKey(parseFile(file, path), key, value);
   const [section, name] = splitKey(key);

@@ -74,28 +74,35 @@ export function resolveConfig(sources: ConfigSources): LoadedConfig {
     values[key] = SETTINGS[key].default;
     origins[key] = 'default';
   }
-  const take = (key: ConfigKey, value: unknown, origin: ConfigOrigin, spelling: string): void => {
-    if (value === undefined || !isSettingValue(SETTINGS[key].type, value)) {
-      throw new ConfigError('bad-value', `${spelling}: expected ${expectationOf(SETTINGS[key].type)}, got ${shown(key, value)}`, { key });
-    }
+  const take = (key: ConfigKey, value: unknown, origin: ConfigOrigin): void => {
     values[key] = value;
     origins[key] = origin;
   };
   for (const [key, value] of sources.file === null ? [] : flattenToml(sources.file, sources.path)) {
-    take(knownKey(key, sources.path), value, 'file', `${sources.path}: ${key}`);
+    const known = knownKey(key, sources.path);
+    if (!isSettingValue(SETTINGS[known].type, value)) throw badValue(known, value, `${sources.path}: ${key}`);
+    take(known, value, 'file');
   }
   const environmentKeys = new Map(CONFIG_KEYS.map((key) => [environmentNameOf(key), key]));
   for (const [name, text] of Object.entries(sources.environment)) {
     if (!name.startsWith('CAIRN_') || text === undefined || OTHER_ENVIRONMENT.includes(name)) continue;
     const key = environmentKeys.get(name);
     if (key === undefined) throw unknownKey(name, [...environmentKeys.keys(), ...OTHER_ENVIRONMENT], 'the environment');
-    take(key, parseSettingText(SETTINGS[key].type, text), 'environment', name);
+    take(key, readSettingText(key, text, name), 'environment');
   }
   for (const [name, text] of Object.entries(sources.flags)) {
     const key = knownKey(name, 'the flags');
-    take(key, parseSettingText(SETTINGS[key].type, text), 'flag', `--${flagNameOf(key)}`);
+    take(key, readSettingText(key, text, `--${flagNameOf(key)}`), 'flag');
   }
   return { config: Object.freeze(values) as unknown as Config, origins: origins as Record<ConfigKey, ConfigOrigin>, path: sources.path };
+}
+
+/** The value that a text of the environment, a flag or `config set` means; throws a ConfigError that calls the key by `spelling`. */
+export function readSettingText(key: ConfigKey, text: string, spelling: string): unknown {
+  const { type } = SETTINGS[key];
+  const value = parseSettingText(type, text);
+  if (value === undefined || !isSettingValue(type, value)) throw badValue(key, value ?? text, spelling);
+  return value;
 }
 
 /** Settings that must fit the network's own parameters; throws a ConfigError. */
@@ -132,23 +139,30 @@ export function flattenToml(text: string, path: string): readonly (readonly [str
   return entries;
 }
 
-/** The key itself; throws a ConfigError naming the nearest one when there is none such. */
-export function knownKey(key: string, where: string): ConfigKey {
+/** The key itself; throws a ConfigError naming the nearest one when there is none such, and where it stands unless that is plain. */
+export function knownKey(key: string, where: string | null): ConfigKey {
   if (isConfigKey(key)) return key;
   throw unknownKey(key, CONFIG_KEYS, where);
 }
 
-function unknownKey(name: string, known: readonly string[], where: string): ConfigError {
+function unknownKey(name: string, known: readonly string[], where: string | null): ConfigError {
   const nearest = nearestName(name, known);
   const hint = nearest === null ? "see 'cairn config show' for all keys" : `did you mean ${nearest}?`;
-  return new ConfigError('unknown-key', `unknown key ${name} in ${where}: ${hint}`, { key: name });
+  return new ConfigError('unknown-key', `unknown key ${name}${where === null ? '' : ` in ${where}`}: ${hint}`, { key: name });
+}
+
+function badValue(key: ConfigKey, value: unknown, spelling: string): ConfigError {
+  const { type, secret } = SETTINGS[key];
+  const got = secret ? 'something else' : JSON.stringify(Array.isArray(value) ? worst(key, value) : value);
+  return new ConfigError('bad-value', `${spelling}: expected ${expectationOf(type)}, got ${got}`, { key });
+}
+
+/** The first item of a list that doesn't fit, or the list when it is the length that doesn't. */
+function worst(key: ConfigKey, list: readonly unknown[]): unknown {
+  const found = list.findIndex((item) => !isSettingValue(SETTINGS[key].type, [item]));
+  return found < 0 ? list : list[found];
 }
 
 function isTable(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date);
-}
-
-function shown(key: ConfigKey, value: unknown): string {
-  if (SETTINGS[key].secret) return 'something else';
-  return value === undefined ? 'something else' : JSON.stringify(value);
 }

@@ -65,10 +65,29 @@ const NAME = {
 const PATH = { kind: 'text', pattern: /^[^\0]{1,1024}$/, expected: 'a path' } as const;
 const HOST = { kind: 'text', pattern: /^[0-9A-Za-z.:-]{1,253}$/, expected: 'an address such as 127.0.0.1, ::1 or 0.0.0.0' } as const;
 const TOKEN = { kind: 'text', pattern: /^$|^[!-~]{16,256}$/, expected: 'a token of 16 to 256 printable characters' } as const;
-const MULTIADDRS = {
+const OCTET = String.raw`(?:25[0-5]|2[0-4]\d|1\d\d|\d?\d)`;
+const IP4 = String.raw`${OCTET}(?:\.${OCTET}){3}`;
+const TCP = String.raw`/tcp/(?:6553[0-5]|655[0-2]\d|65[0-4]\d\d|6[0-4]\d{3}|[1-5]\d{4}|\d{1,4})`;
+const HOST_AND_PORT = String.raw`(?:/ip4/${IP4}|(?:/ip6zone/[\w.-]{1,64})?/ip6/[0-9A-Fa-f:.]{2,45}|/dns[46]?/[\w.-]{1,253})${TCP}`;
+/** Of an Ed25519 key, in base58: network keys are of no other kind, and connections are told apart by this spelling. */
+const PEER_ID = '/p2p/12D3KooW[1-9A-HJ-NP-Za-km-z]{44}';
+const DIALLED = String.raw`(?:${HOST_AND_PORT}|/dnsaddr/[\w.-]{1,253})${PEER_ID}`;
+const LISTENED = {
   kind: 'list',
-  pattern: /^\/[!-+\--~]{1,511}$/,
-  expected: 'multiaddrs such as /ip4/10.0.0.1/tcp/44000',
+  pattern: new RegExp(`^${HOST_AND_PORT}(?:${PEER_ID})?$`),
+  expected: 'multiaddrs such as /ip4/0.0.0.0/tcp/44000',
+  max: 256,
+} as const;
+const PEERS = {
+  kind: 'list',
+  pattern: new RegExp(`^${DIALLED}$`),
+  expected: 'multiaddrs that end in a peer id, such as /ip4/10.0.0.1/tcp/44000/p2p/12D3KooW…',
+  max: 256,
+} as const;
+const PEERS_OR_LISTS = {
+  kind: 'list',
+  pattern: new RegExp(`^(?:${DIALLED}|https?://[!-+\\--~]{1,500})$`),
+  expected: `${PEERS.expected}, or http(s) URLs of lists of them`,
   max: 256,
 } as const;
 const PORT = { kind: 'integer', min: 0, max: 65_535 } as const;
@@ -98,9 +117,9 @@ export const SETTINGS: { readonly [K in ConfigKey]: Setting<Config[K]> } = {
   'admin.token': secret('Token of the admin API. Empty: the file admin-token in the data folder, made when absent.'),
   'metrics.host': setting(HOST, '127.0.0.1', 'Address on which Prometheus metrics are served.'),
   'metrics.port': setting(PORT, 9464, 'Port on which Prometheus metrics are served.', 'port'),
-  'p2p.listen': setting(MULTIADDRS, ['/ip4/0.0.0.0/tcp/44000'], 'Where other nodes reach this one.'),
-  'p2p.peers': setting(MULTIADDRS, [], 'Nodes to stay connected with; peer id included.'),
-  'p2p.bootstrap': setting(MULTIADDRS, [], 'Nodes to ask for others at the start; peer id included.'),
+  'p2p.listen': setting(LISTENED, ['/ip4/0.0.0.0/tcp/44000'], 'Where other nodes reach this one.'),
+  'p2p.peers': setting(PEERS, [], 'Nodes to stay connected with; peer id included.'),
+  'p2p.bootstrap': setting(PEERS_OR_LISTS, [], 'Nodes to ask for others, or http(s) URLs of lists of them, one a line; peer id included.'),
   'p2p.mdns': setting({ kind: 'boolean' }, false, 'Look for nodes on the local network.'),
   'storage.path': setting(PATH, 'files', 'Folder of the stored files.'),
   'storage.budgetBytes': setting(BYTES, 53_687_091_200, 'Most that stored files may take.', 'bytes'),

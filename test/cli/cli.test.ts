@@ -69,7 +69,11 @@ t.test('wrong arguments are one line and exit code 2', async (t) => {
     [['inspect-log', '--fields', 'heigth'], /unknown field heigth/],
     [['inspect-log', 'a', 'b', 'c'], /expected one package URL/],
     [['genesis', 'localnet', '--authorities', '0'], /expected an integer from 1 to 64/],
-    [['config', 'set', 'http.prot', '1', '--data', '/nonexistent'], /unknown key http\.prot in the arguments: did you mean http\.port\?/],
+    [['config', 'set', 'http.prot', '1', '--data', '/nonexistent'], /unknown key http\.prot: did you mean http\.port\?/],
+    [['config', 'set', 'http.port', 'abc', '--data', '/nonexistent'], /^cairn: http\.port: expected an integer .*, got "abc"$/m],
+    [['config', 'set', 'p2p.peers', '/bogus', '--data', '/nonexistent'], /^cairn: p2p\.peers: .* peer id.*, got "\/bogus"$/m],
+    [['config', 'remove', 'http.prot', '--data', '/nonexistent'], /unknown key http\.prot: did/],
+    [['start', '--http-port', 'abc', '--data', '/nonexistent'], /^cairn: --http-port: expected an integer .*, got "abc"$/m],
     [['keys', 'new', 'extra'], /too many arguments/],
   ];
   await Promise.all(

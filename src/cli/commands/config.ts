@@ -72,7 +72,7 @@ function shown(loaded: LoadedConfig, key: ConfigKey): unknown {
 
 async function change(options: GlobalOptions, key: string, edited: (text: string, key: ConfigKey, path: string) => string): Promise<void> {
   const path = join(dataDirOf(options), CONFIG_FILE_NAME);
-  const known = knownKey(key, 'the arguments');
+  const known = knownKey(key, null);
   const text = (await readConfigFile(path)) ?? '';
   await saveConfigText(path, edited(text, known, path));
   const loaded = await configOf(options);
