@@ -124,6 +124,7 @@ export {
   MAX_REFUSAL_MESSAGE_BYTES,
   MAX_REQUEST_BYTES,
   MAX_SEALED_MESSAGE_BYTES,
+  MAX_SIGNED_STATUS_MESSAGE_BYTES,
   MAX_STATUS_MESSAGE_BYTES,
   MAX_TRANSACTIONS_REQUEST_BYTES,
   MAX_TRANSACTIONS_RESPONSE_BYTES,
@@ -133,8 +134,10 @@ export {
   type RefusalMessage,
   refusalMessage,
   type SealedMessage,
+  type SignedStatusMessage,
   type StatusMessage,
   sealedMessage,
+  signedStatusMessage,
   statusMessage,
   type TransactionsRequest,
   type TransactionsResponse,
@@ -155,6 +158,7 @@ export {
   type KeyUse,
   proposalPayload,
   refusalPayload,
+  statusPayload,
   votePayload,
 } from './signing.ts';
 export {

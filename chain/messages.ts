@@ -4,7 +4,7 @@
  */
 
 import { MAX_BLOCK_BYTES, MAX_CERTIFICATE_BYTES, MAX_SEALED_BYTES } from './limits.ts';
-import { array, bytes, digest, type Infer, nullable, oneOf, record, uint } from './schema.ts';
+import { array, bytes, digest, fixedBytes, type Infer, nullable, oneOf, record, uint } from './schema.ts';
 import {
   blockHeader,
   candidate,
@@ -73,10 +73,15 @@ export const sealedMessage = record({ transaction: sealedTransaction, attempt })
 export type SealedMessage = Infer<typeof sealedMessage>;
 export const MAX_SEALED_MESSAGE_BYTES: number = MAX_SEALED_BYTES + 64;
 
-/** Gossip: where a node stands. `nodeId` null for a regular node. Unsigned: a hint where to ask, never a proof. */
+/** Direct: where a node stands. `nodeId` null for a regular node. Unsigned: a hint where to ask, never a proof. */
 export const statusMessage = record({ height, blockId: digest, timeMs: uint(), nodeId: nullable(digest) });
 export type StatusMessage = Infer<typeof statusMessage>;
 export const MAX_STATUS_MESSAGE_BYTES = 256;
+
+/** Gossip: where an authority stands, in its own word (`statusPayload`), so that nobody else can make the network relay it. */
+export const signedStatusMessage = record({ height, blockId: digest, timeMs: uint(), nodeId: digest, signature: fixedBytes(64) });
+export type SignedStatusMessage = Infer<typeof signedStatusMessage>;
+export const MAX_SIGNED_STATUS_MESSAGE_BYTES = 256;
 
 /** Bound of every request below. */
 export const MAX_REQUEST_BYTES = 128;

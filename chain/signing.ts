@@ -16,6 +16,7 @@ const proposalPayloadSchema = tuple(oneOf('cairn/proposal/1'), digest, uint(), u
 const endorsementPayloadSchema = tuple(oneOf('cairn/endorsement/1'), digest, digest, uint());
 const candidatePayloadSchema = tuple(oneOf('cairn/candidate/1'), digest, digest, fixedBytes(32));
 const refusalPayloadSchema = tuple(oneOf('cairn/refusal/1'), digest, digest, text(512));
+const statusPayloadSchema = tuple(oneOf('cairn/status/1'), digest, uint(), digest, uint());
 const consentPayloadSchema = tuple(oneOf('cairn/consent/1'), digest, digest, oneOf('network', 'consensus', 'checkpoint'));
 
 /** Signed with the consensus key. Carries no time and no node id: the key says who. */
@@ -50,4 +51,12 @@ export function refusalPayload(chainId: Digest, transactionId: Digest, reason: s
 /** Signed with the new key of that use: who holds it consents to exactly this AddNode or RotateKey. */
 export function consentPayload(chainId: Digest, claimDigest: Digest, use: KeyUse): Uint8Array {
   return encode(consentPayloadSchema, ['cairn/consent/1', chainId, claimDigest, use]);
+}
+
+/** Signed with the consensus key. `timeMs` grows with each status, so that an old one is no news. */
+export function statusPayload(
+  chainId: Digest,
+  status: { readonly height: number; readonly blockId: Digest; readonly timeMs: number },
+): Uint8Array {
+  return encode(statusPayloadSchema, ['cairn/status/1', chainId, status.height, status.blockId, status.timeMs]);
 }

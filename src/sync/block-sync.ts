@@ -12,13 +12,18 @@ import {
   encode,
   MAX_BLOCKS_RESPONSE_BYTES,
   MAX_REQUEST_BYTES,
+  MAX_SIGNED_STATUS_MESSAGE_BYTES,
   MAX_STATUS_MESSAGE_BYTES,
+  nodeKeyAt,
   type StatusMessage,
+  signedStatusMessage,
   statusMessage,
+  statusPayload,
 } from '../../chain/index.ts';
 import { protocolOf, topicOf } from '../channels.ts';
 import { decodeBlock, decodeCertificate, type Head } from '../ledger/head.ts';
-import type { Clock, Logger, MessageVerdict, Network, Random, Timer, Timers } from '../ports.ts';
+import type { Clock, Logger, MessageVerdict, Network, Random, SignatureVerifier, Signer, Timer, Timers } from '../ports.ts';
+import { Standings } from './standings.ts';
 
 const TICK_MS = 1_000;
 const STATUS_MS = 5_000;
@@ -29,8 +34,6 @@ const PAGE_BLOCKS = 64;
 const PAGE_BYTES = 4 * 1024 * 1024;
 /** A validator decides most blocks itself a moment later: it asks only when it stays behind. */
 const VALIDATOR_GRACE_MS = 500;
-/** A claim of a height that nobody could serve is forgotten after this. */
-const HINT_MS = 30_000;
 const MAX_PEERS = 1_024;
 
 export interface BlockSyncOptions {
@@ -45,6 +48,8 @@ export interface BlockSyncDeps {
   readonly clock: Clock;
   readonly timers: Timers;
   readonly random: Random;
+  readonly signer: Signer;
+  readonly verifier: SignatureVerifier;
   readonly log: Logger;
   readonly fatal: (error: unknown) => void;
   /** Others are at this height or above it, and this node is not. Never more than a step beyond what was proven: hints are no proof. */
@@ -56,8 +61,9 @@ export class BlockSync {
   readonly #deps: BlockSyncDeps;
   /** The height that each connected peer said it is at. */
   readonly #peers = new Map<string, number>();
-  /** Highest height heard of by gossip, whoever holds it. */
-  #hint = { height: 0, seenMs: 0 };
+  readonly #standings: Standings;
+  /** Who gave the newest block of the run under way: what that peer claims is believed, and shown. */
+  #giver: string | null = null;
   #running = false;
   #stopped = false;
   #timer: Timer | null = null;
@@ -71,6 +77,7 @@ export class BlockSync {
   constructor(options: BlockSyncOptions, deps: BlockSyncDeps) {
     this.#options = options;
     this.#deps = deps;
+    this.#standings = new Standings({ ...deps, chainId: options.chainId });
   }
 
   start(): void {
@@ -97,16 +104,20 @@ export class BlockSync {
     this.#timer?.cancel();
   }
 
-  /** Highest height that a peer claims, at least the own. */
+  /** How high the chain is, as more than a third of the authorities say, or as a catch-up that gets on has it; at least the own height. */
   get targetHeight(): number {
-    let target = this.#deps.head.height;
-    for (const height of this.#peers.values()) target = Math.max(target, height);
-    const hinted = this.#deps.clock.nowMs() - this.#hint.seenMs < HINT_MS ? this.#hint.height : 0;
-    return Math.max(target, hinted);
+    const given = this.#giver === null ? 0 : (this.#peers.get(this.#giver) ?? 0);
+    return Math.max(this.#deps.head.height, this.#standings.height(), given);
   }
 
+  /** Catching up in earnest: a stranger's claim of a height alone doesn't count. */
   get syncing(): boolean {
-    return this.#running;
+    return this.#running && this.targetHeight > this.#deps.head.height;
+  }
+
+  /** Highest height worth asking for: what any connected peer claims, be it a lie that costs a request. */
+  #goal(): number {
+    return Math.max(this.#deps.head.height, this.#standings.height(), ...this.#peers.values());
   }
 
   heightOf(peerId: string): number | null {
@@ -127,20 +138,24 @@ export class BlockSync {
     return { height, blockId, timeMs: this.#deps.clock.nowMs(), nodeId: this.#options.nodeId };
   }
 
+  /** An authority tells all where it stands; a mirror is asked. */
   #announce(): void {
+    const { nodeId, chainId } = this.#options;
+    const { network, log, signer, head } = this.#deps;
     this.#statusSentMs = this.#deps.clock.nowMs();
-    const { network, log } = this.#deps;
-    const sent = network.publish(topicOf(this.#options.chainId, 'status'), encode(statusMessage, this.#status()));
+    if (nodeId === null || nodeKeyAt(head.view, head.height + 1, nodeId) === null) return;
+    const { height, blockId, timeMs } = this.#status();
+    const signature = signer.sign('consensus', statusPayload(chainId, { height, blockId, timeMs }));
+    const sent = network.publish(topicOf(chainId, 'status'), encode(signedStatusMessage, { height, blockId, timeMs, nodeId, signature }));
     sent.catch((error: unknown) => log.debug({ error: String(error) }, 'status not sent'));
   }
 
-  #onStatus(data: Uint8Array): MessageVerdict {
-    const message = decode(statusMessage, data, { maxBytes: MAX_STATUS_MESSAGE_BYTES });
+  async #onStatus(data: Uint8Array): Promise<MessageVerdict> {
+    const message = decode(signedStatusMessage, data, { maxBytes: MAX_SIGNED_STATUS_MESSAGE_BYTES });
     if (!message.ok) return 'reject';
-    const { height } = message.value;
-    if (height >= this.#hint.height) this.#hint = { height, seenMs: this.#deps.clock.nowMs() };
-    this.#look();
-    return 'accept';
+    const verdict = await this.#standings.take(message.value);
+    if (verdict === 'accept') this.#look();
+    return verdict;
   }
 
   /** Answers with the own standing, and notes the asker's. */
@@ -186,7 +201,7 @@ export class BlockSync {
   /** Starts to fetch when others are ahead; a validator first gives its own decision a moment. */
   #look(): void {
     const { head, clock } = this.#deps;
-    const target = this.targetHeight;
+    const target = this.#goal();
     if (target <= head.height) {
       this.#behindSinceMs = null;
       return;
@@ -203,6 +218,7 @@ export class BlockSync {
       })
       .finally(() => {
         this.#running = false;
+        this.#giver = null;
         this.#behindSinceMs = null;
       });
   }
@@ -220,11 +236,10 @@ export class BlockSync {
       if (page !== null) await this.#commitPage(peer, page, before + 1);
       // Not asked again in this run, whoever else gives something: or each liar would cost a timeout a page.
       if (head.height === before) tried.add(peer);
-      if (head.height >= this.targetHeight) break;
+      if (head.height >= this.#goal()) break;
     }
     if (head.height > from) log.info({ from, to: head.height, target }, 'caught up');
     else this.#restUntilMs = this.#deps.clock.nowMs() + TICK_MS;
-    if (head.height < this.#hint.height) this.#hint = { height: 0, seenMs: 0 };
     for (const peer of tried) this.#disbelieve(peer);
   }
 
@@ -280,7 +295,10 @@ export class BlockSync {
       }
       const result = await head.extend(block.value, certificate.value);
       if (result.kind === 'unknown') return;
-      if (result.kind === 'committed') this.#deps.onBehind(head.height + 1);
+      if (result.kind === 'committed') {
+        this.#giver = peer;
+        this.#deps.onBehind(head.height + 1);
+      }
       if (result.kind === 'refused' && result.refusal.code === 'versionUnknown') {
         log.error({ height: block.value.header.height, detail: result.refusal.detail }, 'this software is too old for the next block');
         return;

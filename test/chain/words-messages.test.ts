@@ -48,6 +48,7 @@ t.test('the largest value that a schema allows fits its message', async (t) => {
     ['endorsement', chain.endorsementMessage, chain.MAX_ENDORSEMENT_MESSAGE_BYTES],
     ['refusal', chain.refusalMessage, chain.MAX_REFUSAL_MESSAGE_BYTES],
     ['status', chain.statusMessage, chain.MAX_STATUS_MESSAGE_BYTES],
+    ['signed status', chain.signedStatusMessage, chain.MAX_SIGNED_STATUS_MESSAGE_BYTES],
     ['request for blocks', chain.blocksRequest, chain.MAX_REQUEST_BYTES],
     ['request for transactions', chain.transactionsRequest, chain.MAX_TRANSACTIONS_REQUEST_BYTES],
     ['request for help', chain.helpRequest, chain.MAX_REQUEST_BYTES],

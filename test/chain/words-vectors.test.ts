@@ -116,6 +116,7 @@ const vectors: Readonly<Record<string, Vector>> = {
   'payload-endorsement': { bytes: chain.endorsementPayload(chainId, digestOf(0xd1), 1_700_000_060_000) },
   'payload-candidate': { bytes: chain.candidatePayload(chainId, digestOf(0xd1), filled(0x11)) },
   'payload-refusal': { bytes: chain.refusalPayload(chainId, digestOf(0xd1), 'the upstream has other bytes') },
+  'payload-status': { bytes: chain.statusPayload(chainId, { height: 7, blockId: digestOf(0xb1), timeMs: 1_700_000_000_000 }) },
   'payload-consent': { bytes: chain.consentPayload(chainId, digestOf(0xd2), 'network') },
   'log-leaf': { bytes: logLeaf, identity: ['leafHash', chain.logLeafHash(sha256, logLeaf)] },
   block: { bytes: chain.encode(chain.block, { header, evidence: [], lastCommit: certificate, transactions: [sealed] }) },
@@ -170,6 +171,9 @@ function messageVectors(): Readonly<Record<string, Vector>> {
     },
     'message-transaction': {
       bytes: chain.encode(chain.sealedMessage, { transaction: { claims, consents, endorsements }, attempt: 0 }),
+    },
+    'message-signed-status': {
+      bytes: chain.encode(chain.signedStatusMessage, { height: 7, blockId, timeMs: 1_700_000_000_000, nodeId, signature }),
     },
     'message-status': { bytes: chain.encode(chain.statusMessage, { height: 7, blockId, timeMs: 1_700_000_000_000, nodeId: null }) },
     'blocks-request': { bytes: chain.encode(chain.blocksRequest, { from: 8, max: 64 }) },

@@ -120,7 +120,9 @@ function claims(world: VirtualWorld): readonly Message[] {
       withEndorsements(sealed.endorsements.map((endorsement) => ({ ...endorsement, expiresMs: 5 }))),
     ],
     ['garbage', 'status', 'pays', filled(0xa2, 64)],
-    ['a status of a great height', 'status', 'is ignored', statusBytes(Number.MAX_SAFE_INTEGER, digestOf(3))],
+    ['an unsigned status', 'status', 'pays', statusBytes(Number.MAX_SAFE_INTEGER, digestOf(3))],
+    ["a mirror's status", 'status', 'is ignored', forge.status(stranger.nodeId, Number.MAX_SAFE_INTEGER, nowMs + 1)],
+    ["another chain's status", 'status', 'pays', foreign.status(one.nodeId, Number.MAX_SAFE_INTEGER, nowMs + 60_000)],
   ];
 }
 

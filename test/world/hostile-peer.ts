@@ -27,7 +27,9 @@ import {
   type SignedVote,
   sealedDigest,
   sealedMessage,
+  signedStatusMessage,
   statusMessage,
+  statusPayload,
   transactionId,
   voteMessage,
   votePayload,
@@ -150,6 +152,12 @@ export class Forge {
   endorsement(nodeId: Digest, id: Digest, expiresMs: number): Uint8Array {
     const signature = this.signerOf(nodeId).sign('consensus', endorsementPayload(this.#chainId, id, expiresMs));
     return encode(endorsementMessage, { transactionId: id, endorsement: { nodeId, expiresMs, signature }, attempt: 0 });
+  }
+
+  status(nodeId: Digest, height: number, timeMs: number): Uint8Array {
+    const blockId = nodeId;
+    const signature = this.signerOf(nodeId).sign('consensus', statusPayload(this.#chainId, { height, blockId, timeMs }));
+    return encode(signedStatusMessage, { height, blockId, timeMs, nodeId, signature });
   }
 
   refusal(nodeId: Digest, id: Digest): Uint8Array {
