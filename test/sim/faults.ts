@@ -3,6 +3,7 @@
  * Plays the operator too: a node whose disk is damaged refuses to start, is emptied, and begins anew.
  */
 
+import { ChainStoreError } from '../../chain/store/index.ts';
 import { SIGN_STATE_FILE } from '../../genesis/index.ts';
 import { MemoryKeyValueStore } from '../world/memory-key-value-store.ts';
 import type { SeededRandom } from '../world/seeded-random.ts';
@@ -77,6 +78,13 @@ export class Hand {
     this.#notes.event('damage found', one.name, String(error));
     this.#down(one, 1_000);
     this.#empty(one, 'everything');
+  }
+
+  /** True when the error is that of a rotten value, found by a node whose disk was made to rot. */
+  onStray(error: unknown): boolean {
+    const isRot = error instanceof ChainStoreError && this.#damaged.size > 0;
+    if (isRot) for (const one of this.#damaged) this.onFatal(one, error);
+    return isRot;
   }
 
   async start(one: Inhabitant): Promise<void> {

@@ -63,8 +63,8 @@ const JUDGES: Readonly<Record<string, (terms: Terms) => Judge>> = {
   'no honest node sent away': noneSentAway,
   'nothing acknowledged lost': nothingLost,
   progress,
-  convergence,
   'claims committed': claimsCommitted,
+  convergence,
 };
 
 export const INVARIANT_NAMES: readonly string[] = Object.keys(JUDGES);

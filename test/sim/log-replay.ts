@@ -16,10 +16,11 @@ export async function replayOf(one: Inhabitant, vote: SignedVote): Promise<{ rea
   const path = `wal/${String(vote.height).padStart(16, '0')}.wal`;
   const durable = one.files.durable(path);
   if (machine === undefined || machine.height !== vote.height || durable === null) return null;
-  const { replay } = await Wal.open(frozen(durable), vote.height);
+  const read = await Wal.open(frozen(durable), vote.height).catch((error: unknown) => String(error));
+  if (typeof read === 'string') return { said: saidValue(vote), replayed: read };
   let replayed = 'nothing';
   let state = createMachine({ height: machine.height, validators: machine.validators, self: machine.self, timeouts: machine.timeouts });
-  for (const entry of replay) {
+  for (const entry of read.replay) {
     if (entry.kind === 'value') continue;
     const { input } = entry;
     // Its own vote of an earlier life, in its own log.

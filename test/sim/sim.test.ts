@@ -1,6 +1,8 @@
 /** The simulator's own tests: seeds that must hold, the same trace twice, a plan that only depends on its seed, and every alarm's mutant. */
 
 import t from 'tap';
+import { INVARIANT_NAMES } from './invariants.ts';
+import { MUTANTS, mutantPlan } from './mutants.ts';
 import { drawPlan } from './plan.ts';
 import { search } from './search.ts';
 import { simulate } from './simulation.ts';
@@ -33,4 +35,27 @@ t.test('the same seed gives the same trace, another seed another one', { timeout
     t.equal(once.trace, again.trace, `seed ${seed}`);
     t.not(once.trace, other.trace);
   }
+});
+
+t.test('every invariant has a mutant that trips it', { timeout: TIMEOUT_MS }, async (t) => {
+  t.same([...new Set(MUTANTS.map(({ trips }) => trips))].sort(), [...INVARIANT_NAMES].sort());
+  for (const mutant of MUTANTS) {
+    let undo: unknown;
+    const lens = mutant.lens?.();
+    const outcome = await simulate(mutantPlan(drawPlan(1), mutant), {
+      ...(lens === undefined ? {} : { lens }),
+      only: mutant.trips,
+      mutate: (world) => {
+        undo = mutant.mutate?.(world);
+      },
+    });
+    if (typeof undo === 'function') undo();
+    t.equal(outcome.violation?.invariant ?? null, mutant.trips, `${mutant.name}: ${outcome.violation?.detail ?? 'nobody saw it'}`);
+    t.comment(`${mutant.trips.padEnd(28)} ${mutant.name}, after ${outcome.violation?.atMs.toFixed(0)} ms`);
+  }
+});
+
+t.test('without a mutant that calm plan holds', async (t) => {
+  const outcome = await simulate(mutantPlan(drawPlan(1), { name: 'none', trips: 'none' }));
+  t.equal(outcome.violation, null);
 });

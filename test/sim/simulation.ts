@@ -50,14 +50,16 @@ export interface SimulationOptions {
   readonly print?: (line: string) => void;
   /** For mutants: what the invariants are shown in the place of a fact. */
   readonly lens?: Lens;
+  /** For mutants: judges by this invariant alone. */
+  readonly only?: string;
   /** For mutants: changes the world before anybody starts. */
-  readonly mutate?: (world: VirtualWorld) => void;
+  readonly mutate?: (world: VirtualWorld) => unknown;
 }
 
 /** Runs a plan to its end or its first violation. */
 export async function simulate(plan: Plan, options: SimulationOptions = {}): Promise<Outcome> {
   const simulation = new Simulation(plan, options);
-  const onRejection = (error: unknown): void => simulation.failed(THE_WORLD, error);
+  const onRejection = (error: unknown): void => simulation.stray(error);
   process.on('unhandledRejection', onRejection);
   try {
     return await simulation.run();
@@ -104,7 +106,7 @@ class Simulation {
       honest: new Set(this.#honest.map((one) => one.name)),
       guilty: idsOf(liars),
       isValid: signatures.isValid,
-    });
+    }).filter(({ name }) => name === (options.only ?? name));
     this.#observer = new Observer(this.#world, { see: (fact) => this.#see(fact), fatal: (one, error) => this.#hand.onFatal(one, error) });
     this.#hand = this.#makeHand();
   }
@@ -132,6 +134,11 @@ class Simulation {
     };
   }
 
+  /** Nobody waited for this error: it ends a real process. Whose it is only a damaged disk tells. */
+  stray(error: unknown): void {
+    if (!this.#hand.onStray(error)) this.failed(THE_WORLD, error);
+  }
+
   failed(name: string, error: unknown): void {
     this.#see({ kind: 'failed', name, error: error instanceof Error ? String(error.stack) : String(error) });
   }
@@ -154,7 +161,8 @@ class Simulation {
     }, HEAL_MS);
     this.#loading = false;
     const last = this.#honest.flatMap((one) => this.#submit(one) ?? []);
-    const open = (): readonly string[] => last.filter((id) => !this.#honest.every((one) => this.#holds(one, id)));
+    const held = (id: string): boolean => this.#honest.some((one) => this.#holds(one, id));
+    const open = (): readonly string[] => last.filter((id) => !held(id));
     await time.until(() => isBroken() || (open().length === 0 && new Set(this.#heights()).size === 1), HEAL_MS);
     if (this.#violation === null) {
       const heights = Object.fromEntries(this.#honest.map((one) => [one.name, one.node?.head.height ?? -1]));
