@@ -25,7 +25,7 @@ export interface HttpDeps {
 }
 
 export interface HttpServers {
-  /** As bound, so that port 0 can be used: `http://127.0.0.1:7888`. */
+  /** The address as configured and the port as bound: `http://127.0.0.1:7888`, `http://0.0.0.0:7888`, `http://[::]:7888`. */
   readonly publicUrl: string;
   readonly adminUrl: string;
   readonly metricsUrl: string;
@@ -72,11 +72,16 @@ export async function startHttp(options: { readonly config: Config; readonly adm
 }
 
 async function listen(server: Server): Promise<string> {
+  const { app, host } = server;
   try {
-    return await server.app.listen({ host: server.host, port: server.port });
+    await app.listen({ host, port: server.port });
   } catch (cause) {
     throw describeListenError(cause, server);
   }
+  // Not what `listen` resolves with: for all addresses of the machine that is one of them.
+  const bound = app.server.address();
+  const port = typeof bound === 'object' && bound !== null ? bound.port : server.port;
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 async function closeApp(app: FastifyInstance): Promise<void> {

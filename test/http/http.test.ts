@@ -239,6 +239,14 @@ t.test('all three servers listen, on free ports too, and close', async (t) => {
   await t.rejects(fetch(`${servers.publicUrl}/healthz`));
 });
 
+t.test('a server for all addresses of the machine is called by what was configured, with the port it got', async (t) => {
+  const servers = await start({ 'http.host': '0.0.0.0', 'metrics.host': 'localhost' });
+  t.teardown(() => servers.close());
+  t.match(servers.publicUrl, /^http:\/\/0\.0\.0\.0:[1-9]\d*$/);
+  t.match(servers.metricsUrl, /^http:\/\/localhost:[1-9]\d*$/);
+  t.equal((await fetch(`http://127.0.0.1:${new URL(servers.publicUrl).port}/healthz`)).status, 200);
+});
+
 t.test('a busy port is one line with the port and the key, and no server stays behind', async (t) => {
   const holder = createServer();
   await new Promise<void>((resolve) => holder.listen(0, '127.0.0.1', resolve));
