@@ -60,7 +60,8 @@ export function refuseUploadHeaders(request: FastifyRequest, maxBytes: number): 
 
 /** Answers a refusal to a request whose body has not been read. */
 export async function refuseUpload(request: FastifyRequest, reply: FastifyReply, refusal: HttpRefusal): Promise<FastifyReply> {
-  const length = Number(request.headers['content-length'] ?? Number.POSITIVE_INFINITY);
+  const isChunked = request.headers['transfer-encoding'] !== undefined;
+  const length = isChunked ? Number.POSITIVE_INFINITY : Number(request.headers['content-length'] ?? 0);
   const isHeldBack = request.headers.expect !== undefined;
   if (isHeldBack || length > MAX_DRAINED_BYTES) reply.header('connection', 'close');
   else request.raw.resume();

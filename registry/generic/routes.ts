@@ -8,7 +8,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type Coordinates, type FileEntry, formatDigest } from '../../chain/index.ts';
 import { sendRefusal } from '../http-errors.ts';
 import { sendFile } from '../http-file.ts';
-import { deferContinue } from '../http-upload.ts';
+import { deferContinue, refuseUpload } from '../http-upload.ts';
 import type { Library } from '../library.ts';
 import type { Timers } from '../ports.ts';
 import type { Ledger, LedgerEntry } from '../types.ts';
@@ -51,6 +51,26 @@ export function genericRoutes(app: FastifyInstance, deps: GenericRoutesDeps, opt
     scope.put('/generic/*', (request, reply) => putFile(publishDeps, { request, reply }));
     scope.post('/generic/*', (request, reply) => postVersion(publishDeps, { request, reply }));
   });
+  // The routes above take every path below /generic/, so what finds none is another method, or /generic itself.
+  app.register(
+    async (scope) => {
+      scope.removeAllContentTypeParsers();
+      scope.addContentTypeParser('*', (_request, _payload, done) => done(null));
+      scope.setNotFoundHandler(refuseMethod);
+    },
+    { prefix: '/generic' },
+  );
+}
+
+const METHODS = ['GET', 'HEAD', 'PUT', 'POST'];
+
+/** RFC 9110, §15.5.6: a 405 says what would be allowed. */
+function refuseMethod(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  if (METHODS.includes(request.method)) {
+    return refuseUpload(request, reply, { status: 404, code: 'NOT_FOUND', message: 'package paths begin with /generic/' });
+  }
+  reply.header('allow', METHODS.join(', '));
+  return refuseUpload(request, reply, { status: 405, code: 'METHOD_NOT_ALLOWED', message: `${request.method} means nothing here` });
 }
 
 async function getFile(deps: GenericRoutesDeps, exchange: Exchange, clientStallMs: number): Promise<FastifyReply> {

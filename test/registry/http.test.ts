@@ -320,7 +320,6 @@ t.test('uploads that must not be taken', async (t) => {
     'a folder',
   );
   t.equal((await app.inject({ method: 'POST', url: '/generic/demo/x/1', payload: 'x' })).statusCode, 401, 'POST without token');
-  t.equal((await app.inject({ method: 'DELETE', url: PATH, headers: authorization })).statusCode, 404);
   node.files.setSpace(10);
   t.equal(
     (await app.inject({ method: 'PUT', url, headers: authorization, payload: 'more than ten bytes' })).statusCode,
@@ -331,6 +330,23 @@ t.test('uploads that must not be taken', async (t) => {
   t.same(published, []);
   t.same(await node.files.list('temporary'), []);
   t.equal((await app.inject({ method: 'PUT', url, headers: authorization, payload: 'now it fits' })).statusCode, 201);
+});
+
+t.test('any other method is 405 and says which ones there are', async (t) => {
+  const { app } = await service(t);
+  for (const url of [PATH, '/generic/demo/tool/1.0', '/generic/demo/tool/9.9/absent', '/generic/x']) {
+    for (const method of ['DELETE', 'PATCH', 'OPTIONS', 'TRACE', 'PROPFIND'] as const) {
+      const answer = await app.inject({ method: method as 'DELETE', url, headers: authorization });
+      t.equal(answer.statusCode, 405, `${method} ${url}`);
+      t.equal(answer.headers.allow, 'GET, HEAD, PUT, POST');
+      t.match(answer.json(), { error: { code: 'METHOD_NOT_ALLOWED', message: `${method} means nothing here` } });
+    }
+  }
+  const withBody = { method: 'DELETE', url: PATH, headers: { 'content-type': 'application/json' }, payload: '{' } as const;
+  t.equal((await app.inject(withBody)).statusCode, 405, 'a body is not looked at');
+  t.equal((await app.inject({ method: 'DELETE', url: '/elsewhere' })).statusCode, 404);
+  t.equal((await app.inject('/generic')).statusCode, 404);
+  t.equal((await app.inject(PATH)).statusCode, 200, 'and nothing has happened');
 });
 
 t.test('on a real socket: aborted, overlong and impatient uploads; a client that stops reading', async (t) => {
