@@ -11,7 +11,6 @@ import {
   decode,
   encode,
   MAX_BLOCKS_RESPONSE_BYTES,
-  MAX_REQUEST_BYTES,
   MAX_SIGNED_STATUS_MESSAGE_BYTES,
   MAX_STATUS_MESSAGE_BYTES,
   nodeKeyAt,
@@ -21,8 +20,10 @@ import {
   statusPayload,
 } from '../../chain/index.ts';
 import { protocolOf, topicOf } from '../channels.ts';
-import { decodeBlock, decodeCertificate, type Head } from '../ledger/head.ts';
+import type { Head } from '../ledger/head.ts';
 import type { Clock, Logger, MessageVerdict, Network, Random, SignatureVerifier, Signer, Timer, Timers } from '../ports.ts';
+import { commitPage } from './commit-page.ts';
+import { serveBlocks } from './serve-blocks.ts';
 import { Standings } from './standings.ts';
 
 const TICK_MS = 1_000;
@@ -30,8 +31,6 @@ const STATUS_MS = 5_000;
 const PEERS_ASKED = 8;
 const REQUEST_TIMEOUT_MS = 10_000;
 const PAGE_BLOCKS = 64;
-/** What one answer holds at the most. */
-const PAGE_BYTES = 4 * 1024 * 1024;
 /** A validator decides most blocks itself a moment later: it asks only when it stays behind. */
 const VALIDATOR_GRACE_MS = 500;
 const MAX_PEERS = 1_024;
@@ -84,9 +83,7 @@ export class BlockSync {
     const { network, head } = this.#deps;
     const { chainId } = this.#options;
     network.subscribe(topicOf(chainId, 'status'), (_from, data) => this.#onStatus(data));
-    network.handle(protocolOf(chainId, 'blocks'), { maxRequestBytes: MAX_REQUEST_BYTES, maxConcurrent: 16 }, (peer, body) =>
-      this.#serveBlocks(peer, body),
-    );
+    serveBlocks(protocolOf(chainId, 'blocks'), this.#deps);
     network.handle(protocolOf(chainId, 'status'), { maxRequestBytes: MAX_STATUS_MESSAGE_BYTES, maxConcurrent: 32 }, (peer, body) =>
       this.#exchangeStatus(peer, body),
     );
@@ -233,7 +230,7 @@ export class BlockSync {
       if (peer === null) break;
       const before = head.height;
       const page = await this.#fetchPage(peer, before + 1);
-      if (page !== null) await this.#commitPage(peer, page, before + 1);
+      if (page !== null && (await commitPage(this.#deps, { peer, page, from: before + 1 }))) this.#giver = peer;
       // Not asked again in this run, whoever else gives something: or each liar would cost a timeout a page.
       if (head.height === before) tried.add(peer);
       if (head.height >= this.#goal()) break;
@@ -282,51 +279,5 @@ export class BlockSync {
       log.debug({ peer, error: String(error) }, 'a peer gave no blocks');
     }
     return null;
-  }
-
-  async #commitPage(peer: string, page: BlocksResponse, from: number): Promise<void> {
-    const { head, network, log } = this.#deps;
-    for (const [index, entry] of page.blocks.entries()) {
-      const block = decodeBlock(entry.block);
-      const certificate = decodeCertificate(entry.certificate);
-      if (!block.ok || !certificate.ok) return network.penalize(peer, 'bad-block', 'a block or certificate does not decode');
-      if (block.value.header.height !== from + index) {
-        return network.penalize(peer, 'bad-block', 'blocks of other heights than were asked for');
-      }
-      const result = await head.extend(block.value, certificate.value);
-      if (result.kind === 'unknown') return;
-      if (result.kind === 'committed') {
-        this.#giver = peer;
-        this.#deps.onBehind(head.height + 1);
-      }
-      if (result.kind === 'refused' && result.refusal.code === 'versionUnknown') {
-        log.error({ height: block.value.header.height, detail: result.refusal.detail }, 'this software is too old for the next block');
-        return;
-      }
-      if (result.kind === 'refused') {
-        log.warn({ peer, height: block.value.header.height, ...result.refusal }, 'a peer sent a block that is not of this chain');
-        network.penalize(peer, 'bad-block', result.refusal.code);
-        return;
-      }
-    }
-  }
-
-  async #serveBlocks(peer: string, body: Uint8Array): Promise<Uint8Array> {
-    const { head, network } = this.#deps;
-    const request = decode(blocksRequest, body, { maxBytes: MAX_REQUEST_BYTES });
-    if (!request.ok) {
-      network.penalize(peer, 'bad-message', request.reason);
-      throw new RangeError(request.reason);
-    }
-    const blocks: { readonly block: Uint8Array; readonly certificate: Uint8Array }[] = [];
-    let size = 0;
-    for (let height = request.value.from; height <= head.height && blocks.length < request.value.max; height += 1) {
-      const stored = head.store.block(height);
-      if (stored === null) break;
-      size += stored.block.length + stored.certificate.length;
-      if (size > PAGE_BYTES && blocks.length > 0) break;
-      blocks.push(stored);
-    }
-    return encode(blocksResponse, { blocks, height: head.height });
   }
 }
