@@ -3,7 +3,8 @@
 import t from 'tap';
 import { type MakeNetworks, networkContract } from '../network/contract.ts';
 import { SeededRandom } from './seeded-random.ts';
-import { VirtualAir, VirtualNetwork } from './virtual-network.ts';
+import { VirtualAir } from './virtual-air.ts';
+import { VirtualNetwork } from './virtual-network.ts';
 import { VirtualTime } from './virtual-time.ts';
 
 const LIMIT_MS = 600_000;

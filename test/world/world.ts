@@ -34,7 +34,8 @@ import { type MemoryFileSystem, memoryFileSystem } from './memory-file-system.ts
 import { MemoryKeyValueStore } from './memory-key-value-store.ts';
 import { SeededRandom } from './seeded-random.ts';
 import type { Signatures } from './signatures.ts';
-import { VirtualAir, VirtualNetwork } from './virtual-network.ts';
+import { VirtualAir } from './virtual-air.ts';
+import { VirtualNetwork } from './virtual-network.ts';
 import { VirtualTime } from './virtual-time.ts';
 
 const START_MS = Date.UTC(2026, 0, 1);
