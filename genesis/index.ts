@@ -22,6 +22,8 @@ export {
   nodeRecordOf,
   publicKeysOf,
   readSecret,
+  SIGN_STATE_FILE,
+  saveFreshKeys,
   saveNodeKeys,
   writeSecret,
 } from './key-files.ts';
@@ -30,7 +32,6 @@ export {
   type Localnet,
   PUBLISH_TOKEN_FILE,
   packedPorts,
-  SIGN_STATE_FILE,
   standardPorts,
   writeLocalnet,
 } from './localnet.ts';

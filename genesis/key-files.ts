@@ -19,6 +19,11 @@ export type NodeKeys = Readonly<Record<KeyFileUse, Uint8Array>>;
 /** Raw public keys, 32 bytes each. */
 export type NodePublicKeys = Readonly<Record<KeyFileUse, Uint8Array>>;
 
+/** What the node has signed. Made empty with the node's keys: a node that misses it may have forgotten what it signed, and keeps silent. */
+export const SIGN_STATE_FILE = 'sign-state';
+/** What a node that has run leaves in its folder. */
+const USED_FOLDERS = ['chain', 'wal'];
+
 const PKCS8_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex');
 const SEED_LENGTH = 32;
 
@@ -53,6 +58,24 @@ export async function saveNodeKeys(folder: string, keys: NodeKeys): Promise<void
     const pem = privateKeyOf(keys[use]).export({ format: 'pem', type: 'pkcs8' });
     await writeSecret(keyPath(folder, use), pem.toString());
   }
+}
+
+/**
+ * Writes fresh keys into a data folder, and beside them the empty sign state of keys that have signed nothing; one that is there stays. Throws a
+ * GenesisError (`exists`) where there are keys, or where a node has run: what that one signed is not to be forgotten.
+ */
+export async function saveFreshKeys(dataDir: string, keys: NodeKeys): Promise<void> {
+  for (const name of USED_FOLDERS) {
+    const path = join(dataDir, name);
+    if (!(await exists(path))) continue;
+    throw new GenesisError('exists', `${path} exists: a node has run here; give new keys a folder of their own (docs/operations.md)`, {
+      path,
+    });
+  }
+  await saveNodeKeys(join(dataDir, KEYS_FOLDER), keys);
+  // After the keys, never before: beside keys that were there already an empty one would be a lie.
+  const signState = join(dataDir, SIGN_STATE_FILE);
+  if (!(await exists(signState))) await writeSecret(signState, '');
 }
 
 /** Reads the three files; throws a GenesisError when one is missing, damaged or readable by others. */

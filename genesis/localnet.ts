@@ -10,13 +10,11 @@ import { compareBytes, type Digest, formatDigest, type Parameters } from '../cha
 import { DEFAULT_PARAMETERS, localnetPolicy } from './default-parameters.ts';
 import { chainIdOf, checkGenesis, GENESIS_FILE_NAME, GENESIS_VERSION, type GenesisDocument, saveGenesis } from './document.ts';
 import { GenesisError } from './genesis-error.ts';
-import { generateNodeKeys, KEYS_FOLDER, type NodeKeys, nodeRecordOf, publicKeysOf, saveNodeKeys, writeSecret } from './key-files.ts';
+import { generateNodeKeys, type NodeKeys, nodeRecordOf, publicKeysOf, saveFreshKeys, writeSecret } from './key-files.ts';
 import { peerIdOfKey } from './peer-id.ts';
 
 export const ADMIN_TOKEN_FILE = 'admin-token';
 export const PUBLISH_TOKEN_FILE = 'publish-token';
-/** What the node has signed. Made empty with the node's keys: a node that misses it may have forgotten what it signed, and keeps silent. */
-export const SIGN_STATE_FILE = 'sign-state';
 
 export interface LocalnetPorts {
   readonly http: number;
@@ -94,8 +92,12 @@ function checkOptions({ authorities, mirrors, portsOf }: LocalnetOptions): void 
   if (authorities < 1 || authorities > 64) throw new GenesisError('bad-option', `expected 1 to 64 authorities, got ${authorities}`);
   if (mirrors < 0 || mirrors > 64) throw new GenesisError('bad-option', `expected 0 to 64 mirrors, got ${mirrors}`);
   const used = Array.from({ length: count }, (_, index) => Object.values(portsOf(index))).flat();
-  const outside = used.find((port) => port < 1 || port > 65_535);
+  const outside = used.find((port) => port > 65_535);
   if (outside !== undefined) throw new GenesisError('bad-option', `port ${outside} does not exist: choose a lower base port (--base-port)`);
+  const privileged = used.find((port) => port < 1024);
+  if (privileged !== undefined) {
+    throw new GenesisError('bad-option', `port ${privileged} is the system's: choose a base port of 1024 or above (--base-port)`);
+  }
   const doubled = used.find((port, index) => used.indexOf(port) !== index);
   if (doubled !== undefined)
     throw new GenesisError('bad-option', `port ${doubled} would be used twice: choose another base port (--base-port)`);
@@ -148,11 +150,11 @@ async function writeNode(
   node: { readonly draft: Draft; readonly drafts: readonly Draft[]; readonly document: GenesisDocument },
 ): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  await saveNodeKeys(join(folder, KEYS_FOLDER), node.draft.keys);
+  await saveFreshKeys(folder, node.draft.keys);
   await saveGenesis(join(folder, GENESIS_FILE_NAME), node.document);
   await writeSecret(join(folder, ADMIN_TOKEN_FILE), `${randomBytes(32).toString('base64url')}\n`);
-  await writeSecret(join(folder, PUBLISH_TOKEN_FILE), `${randomBytes(32).toString('base64url')}\n`);
-  await writeSecret(join(folder, SIGN_STATE_FILE), '');
+  // The policy lets authorities publish: a mirror's token would only lead to a refusal.
+  if (node.draft.role === 'authority') await writeSecret(join(folder, PUBLISH_TOKEN_FILE), `${randomBytes(32).toString('base64url')}\n`);
   await writeFile(join(folder, 'cairn.toml'), configOf(node), { flag: 'wx', mode: 0o600 });
 }
 

@@ -23,6 +23,7 @@ import {
   parseGenesis,
   peerIdOfKey,
   publicKeysOf,
+  saveFreshKeys,
   saveGenesis,
   saveNodeKeys,
   standardPorts,
@@ -113,6 +114,23 @@ t.test('keys are 0600 in a folder 0700, come back as they were, and are never re
   t.same(await loadNodeKeys(folder), keys);
 });
 
+t.test('fresh keys come with an empty sign state; one that is there stays, and none is made beside keys or a chain that are', async (t) => {
+  const root = t.testdir({ signed: { 'sign-state': 'x' }, chain: { chain: {} }, wal: { wal: {} } });
+  const at = (name: string): string => join(root, name);
+  await saveFreshKeys(at('new'), generateNodeKeys());
+  const made = await stat(join(at('new'), 'sign-state'));
+  t.same([made.size, made.mode & 0o777], [0, 0o600]);
+  await saveFreshKeys(at('signed'), generateNodeKeys());
+  t.equal(await readFile(join(at('signed'), 'sign-state'), 'utf8'), 'x');
+  for (const name of ['chain', 'wal']) {
+    await t.rejects(saveFreshKeys(at(name), generateNodeKeys()), { code: 'exists', message: /a node has run here/ });
+    t.same(await readdir(at(name)), [name]);
+  }
+  await saveNodeKeys(join(at('lost'), 'keys'), generateNodeKeys());
+  await t.rejects(saveFreshKeys(at('lost'), generateNodeKeys()), { code: 'exists', message: /a key is never replaced/ });
+  t.same(await readdir(at('lost')), ['keys'], 'a lost sign state is not made up');
+});
+
 t.test('keys that others could read, or that are damaged, are refused with what to do', async (t) => {
   const make = async (name: string): Promise<string> => {
     const folder = join(t.testdirName, name);
@@ -187,7 +205,9 @@ t.test('a localnet is written whole: one genesis, own keys, tokens, ports and pe
     const record = document.nodes.find((one) => one.name === node.name);
     t.equal(record !== undefined, node.role === 'authority', `${node.name} is in the set if it is an authority`);
     if (record !== undefined) t.same(record.consensusKey, keys.consensus);
-    for (const file of ['admin-token', 'publish-token']) {
+    const isAuthority = node.role === 'authority';
+    t.equal((await readdir(node.dataDir)).includes('publish-token'), isAuthority, `${node.name} publishes if it is an authority`);
+    for (const file of isAuthority ? ['admin-token', 'publish-token'] : ['admin-token']) {
       t.equal((await stat(join(node.dataDir, file))).mode & 0o777, 0o600);
       secrets.add(await readFile(join(node.dataDir, file), 'utf8'));
     }
@@ -195,7 +215,7 @@ t.test('a localnet is written whole: one genesis, own keys, tokens, ports and pe
     t.notMatch(config, new RegExp(`/p2p/${node.peerId}`), 'a node is not its own peer');
     for (const other of localnet.nodes.filter((one) => one.role === 'authority' && one !== node)) t.ok(config.includes(other.address));
   }
-  t.equal(secrets.size, 12, 'every token is its own');
+  t.equal(secrets.size, 10, 'every token is its own');
   t.same(await readdir(join(outDir, '..')), ['net'], 'nothing else is left behind');
 });
 
@@ -207,6 +227,7 @@ t.test('a localnet is not written where it could not run, or over something', as
   await t.rejects(write({ outDir: join(folder, 'file') }), { code: 'exists' });
   await t.rejects(write({ authorities: 0 }), { code: 'bad-option', message: /1 to 64 authorities/ });
   await t.rejects(write({ portsOf: packedPorts(65_534) }), { code: 'bad-option', message: /port 65536 does not exist/ });
+  await t.rejects(write({ portsOf: packedPorts(80) }), { code: 'bad-option', message: /port 80 is the system's/ });
   await t.rejects(write({ portsOf: () => standardPorts(0), mirrors: 1 }), { code: 'bad-option', message: /used twice/ });
   await t.rejects(write({ parameters: { heartbeatMs: 0 } }), { code: 'bad-option', message: /heartbeatMs/ });
   await t.rejects(write({ name: 'No Name' }), { code: 'bad-option' });

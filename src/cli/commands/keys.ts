@@ -11,7 +11,7 @@ import {
   nodeIdOfKey,
   peerIdOfKey,
   publicKeysOf,
-  saveNodeKeys,
+  saveFreshKeys,
 } from '../../../genesis/index.ts';
 import { dataDirOf, type GlobalOptions } from '../context.ts';
 import { note, print, printJson } from '../output.ts';
@@ -28,14 +28,16 @@ export function addKeys(program: Command): void {
     });
   keys
     .command('new')
-    .description('make three fresh keys in the data folder (0600); refuses where there are some')
+    .description(
+      'make three fresh keys in the data folder (0600), and their empty sign-state; refuses where there are keys or a node has run',
+    )
     .addHelpText('after', '\nExample:\n  cairn keys new --data /var/lib/cairn')
     .action(async (_options: unknown, self: Command) => {
       const options = self.optsWithGlobals<GlobalOptions>();
-      const folder = join(dataDirOf(options), KEYS_FOLDER);
+      const dataDir = dataDirOf(options);
       const fresh = generateNodeKeys();
-      await saveNodeKeys(folder, fresh);
-      note(`keys are in ${folder}: keep a copy in a safe place, nobody can make them again`);
+      await saveFreshKeys(dataDir, fresh);
+      note(`keys are in ${join(dataDir, KEYS_FOLDER)}: keep a copy in a safe place, nobody can make them again`);
       show(fresh, options);
     });
 }
