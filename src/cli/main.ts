@@ -3,6 +3,7 @@
 
 import '../polyfill.ts';
 import { CommanderError } from 'commander';
+import { GenesisError } from '../../genesis/index.ts';
 import { ConfigError } from '../config/index.ts';
 import { CliError, EXIT, type ExitCode } from './cli-error.ts';
 import { printable } from './output.ts';
@@ -32,7 +33,9 @@ function report(error: unknown, isVerbose: boolean): ExitCode {
   process.stderr.write(`cairn: ${printable(message.split('\n').join(' '))}\n`);
   if (isVerbose && error instanceof Error) process.stderr.write(`${error.stack ?? ''}\n`);
   if (error instanceof CliError) return error.exitCode;
-  return error instanceof CommanderError || error instanceof ConfigError ? EXIT.usage : EXIT.failed;
+  const isUsage =
+    error instanceof CommanderError || error instanceof ConfigError || (error instanceof GenesisError && error.code === 'bad-option');
+  return isUsage ? EXIT.usage : EXIT.failed;
 }
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

@@ -50,6 +50,7 @@ Examples:
   cairn add hello.txt pkg:generic/demo/hello@1.0.0 --data localnet/node1`,
     );
   for (const add of [addStart, addStatus, addList, addPing, addAdd, addRemove, addInspectLog, addConfig, addKeys, addGenesis]) add(program);
+  addNode(program);
   for (const command of allCommands(program)) {
     command
       .exitOverride()
@@ -57,6 +58,17 @@ Examples:
       .configureOutput({ outputError: () => {} });
   }
   return program;
+}
+
+/** Says which spellings there are; those themselves never come so far, see `expandShortForms`. */
+function addNode(program: Command): void {
+  program
+    .command('node', { hidden: true })
+    .description('other spellings of status and list')
+    .option('-s, --status', 'as cairn status')
+    .option('-l, --list', 'as cairn list')
+    .addHelpText('after', '\nExamples:\n  cairn node -s --data localnet/node1\n  cairn node -l --json')
+    .action((_options: unknown, self: Command) => self.help({ error: true }));
 }
 
 function allCommands(command: Command): readonly Command[] {

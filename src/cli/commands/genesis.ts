@@ -25,7 +25,7 @@ export function addGenesis(program: Command): void {
     .option(
       '--base-port <port>',
       'node i (from 0) takes the four ports from this + 10 i on; without it 7888 + 10 i and so on',
-      integer(1, 65_535),
+      integer(1024, 65_535),
     )
     .addHelpText(
       'after',
