@@ -254,6 +254,7 @@ t.test('?stage gathers files, POST publishes them, across a restart', async (t) 
   for (const name of ['b.txt', 'a.txt', 'b.txt']) {
     const answer = await app.inject({ method: 'PUT', url: `${base}/${name}?stage`, headers: authorization, payload: `${name} bytes` });
     t.equal(answer.statusCode, 202, answer.body);
+    t.match(answer.json(), { purl: 'pkg:generic/demo/many@1.0', staged: { name } });
   }
   t.equal((await app.inject(`${base}/a.txt`)).statusCode, 404, 'staged bytes are never served');
   const again = await StagedVersions.open({ files: node.files, staging: node.staging, log: node.log });
@@ -270,6 +271,8 @@ t.test('?stage gathers files, POST publishes them, across a restart', async (t) 
   t.same(await versions.list(generic('1.0', 'many')), []);
   t.equal((await app.inject(`${base}/a.txt`)).body, 'a.txt bytes');
   t.same(await node.files.list('staging/versions'), []);
+  const deeper = await app.inject({ method: 'PUT', url: `${base}/sub/s.txt?stage`, headers: authorization, payload: 's' });
+  t.match(deeper.json(), { purl: 'pkg:generic/demo/many/1.0@sub', staged: { name: 's.txt' } }, 'the answer says what took the file');
 });
 
 t.test('what became of a publication, as a status', async (t) => {
