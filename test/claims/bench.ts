@@ -26,8 +26,9 @@ import { Head } from '../../src/ledger/head.ts';
 import { proposerAt } from '../../src/ledger/members.ts';
 import { noMetrics } from '../../src/metrics/types.ts';
 import type { Logger, SignatureVerifier } from '../../src/ports.ts';
+import type { Inhabitant } from '../world/inhabitant.ts';
 import { MemoryKeyValueStore } from '../world/memory-key-value-store.ts';
-import { type Inhabitant, VirtualWorld } from '../world/world.ts';
+import { VirtualWorld } from '../world/world.ts';
 
 /** Everything here is signed by its owner. */
 export const trusting: SignatureVerifier = { verify: async () => true, verifyMany: async (items) => items.map(() => true) };

@@ -2,8 +2,9 @@
 
 import t from 'tap';
 import { encode, sealedTransaction } from '../../chain/index.ts';
+import type { Inhabitant } from '../world/inhabitant.ts';
 import { fatals } from '../world/watch.ts';
-import { type Inhabitant, VirtualWorld } from '../world/world.ts';
+import { VirtualWorld } from '../world/world.ts';
 
 const PURL = 'pkg:generic/demo/made-up@1.0.0';
 

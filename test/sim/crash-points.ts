@@ -7,9 +7,10 @@ import type { KeyValueWrite } from '../../chain/store/index.ts';
 import { SIGN_STATE_FILE } from '../../genesis/index.ts';
 import { topicOf } from '../../src/channels.ts';
 import type { FileHandle, FileSystem, Network } from '../../src/ports.ts';
+import type { Inhabitant } from '../world/inhabitant.ts';
 import { MemoryKeyValueStore } from '../world/memory-key-value-store.ts';
 import type { VirtualNetwork } from '../world/virtual-network.ts';
-import type { Inhabitant, VirtualWorld } from '../world/world.ts';
+import type { VirtualWorld } from '../world/world.ts';
 import type { Moment } from './plan.ts';
 
 /** True when the process has died at this moment. */

@@ -5,9 +5,10 @@
 
 import { ChainStoreError } from '../../chain/store/index.ts';
 import { SIGN_STATE_FILE } from '../../genesis/index.ts';
+import type { Inhabitant } from '../world/inhabitant.ts';
 import { MemoryKeyValueStore } from '../world/memory-key-value-store.ts';
 import type { SeededRandom } from '../world/seeded-random.ts';
-import type { Inhabitant, VirtualWorld } from '../world/world.ts';
+import type { VirtualWorld } from '../world/world.ts';
 import { installCrashPoints } from './crash-points.ts';
 import type { Fault, FaultAction, Moment } from './plan.ts';
 import { pick } from './plan.ts';

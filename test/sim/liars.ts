@@ -25,9 +25,10 @@ import { protocolOf, type TopicName, topicOf } from '../../src/channels.ts';
 import { sha256 } from '../../src/crypto/sha256.ts';
 import type { MessageVerdict, Network } from '../../src/ports.ts';
 import { certificateBytes, Forge, flipped, proposalBytes } from '../world/hostile-peer.ts';
+import type { Inhabitant } from '../world/inhabitant.ts';
 import type { SeededRandom } from '../world/seeded-random.ts';
 import type { VirtualNetwork } from '../world/virtual-network.ts';
-import type { Inhabitant, VirtualWorld } from '../world/world.ts';
+import type { VirtualWorld } from '../world/world.ts';
 import type { LiarKind } from './plan.ts';
 import { addressOf } from './weather.ts';
 

@@ -7,14 +7,14 @@ import { digestToHex, type SignedVote } from '../../chain/index.ts';
 import { createMachine, step } from '../../consensus/index.ts';
 import { Wal } from '../../src/agreement/wal.ts';
 import type { FileHandle, FileSystem } from '../../src/ports.ts';
-import type { Inhabitant } from '../world/world.ts';
+import type { Inhabitant } from '../world/inhabitant.ts';
 import { saidValue } from './vote-invariants.ts';
 
 /** What was said in a slot, and what the replay casts there; null when the height is over or the machine had the vote from others. */
 export async function replayOf(one: Inhabitant, vote: SignedVote): Promise<{ readonly said: string; readonly replayed: string } | null> {
   const machine = one.node?.engine?.machine;
   const path = `wal/${String(vote.height).padStart(16, '0')}.wal`;
-  const durable = one.files.durable(path);
+  const durable = one.files.durable(path)?.slice() ?? null;
   if (machine === undefined || machine.height !== vote.height || durable === null) return null;
   const read = await Wal.open(frozen(durable), vote.height).catch((error: unknown) => String(error));
   if (typeof read === 'string') return { said: saidValue(vote), replayed: read };

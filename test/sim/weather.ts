@@ -5,9 +5,10 @@
 
 import { decode, MAX_PROPOSAL_MESSAGE_BYTES, proposalMessage, voteMessage } from '../../chain/index.ts';
 import { topicOf } from '../../src/channels.ts';
+import type { Inhabitant } from '../world/inhabitant.ts';
 import type { SeededRandom } from '../world/seeded-random.ts';
 import type { Passage } from '../world/virtual-air.ts';
-import type { Inhabitant, VirtualWorld } from '../world/world.ts';
+import type { VirtualWorld } from '../world/world.ts';
 import type { FaultAction, Weather } from './plan.ts';
 
 const MAX_OVERTAKING_MS = 500;

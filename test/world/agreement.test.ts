@@ -5,8 +5,9 @@
 import { createHash } from 'node:crypto';
 import t from 'tap';
 import { encode, sealedTransaction } from '../../chain/index.ts';
+import type { Inhabitant } from './inhabitant.ts';
 import { disagreement, fatals } from './watch.ts';
-import { decidedAt, type Inhabitant, VirtualWorld } from './world.ts';
+import { decidedAt, VirtualWorld } from './world.ts';
 
 const MINUTE_MS = 60_000;
 

@@ -8,9 +8,10 @@ import { encode, sealedTransaction } from '../../chain/index.ts';
 import type { KeyValueWrite } from '../../chain/store/index.ts';
 import { SIGN_STATE_FILE } from '../../genesis/index.ts';
 import type { FileHandle, FileSystem } from '../../src/ports.ts';
+import type { Inhabitant } from './inhabitant.ts';
 import { MemoryKeyValueStore } from './memory-key-value-store.ts';
 import { disagreement, fatals, watchSignatures } from './watch.ts';
-import { type Inhabitant, VirtualWorld } from './world.ts';
+import { VirtualWorld } from './world.ts';
 
 const MINUTE_MS = 60_000;
 

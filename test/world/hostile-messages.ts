@@ -8,7 +8,8 @@ import type { TopicName } from '../../src/channels.ts';
 import { sha256 } from '../../src/crypto/sha256.ts';
 import { digestOf, filled } from '../chain/arbitraries.ts';
 import { candidateBytes, certificateBytes, Forge, flipped, proposalBytes, sealedBytes, statusBytes } from './hostile-peer.ts';
-import type { Inhabitant, VirtualWorld } from './world.ts';
+import type { Inhabitant } from './inhabitant.ts';
+import type { VirtualWorld } from './world.ts';
 
 export type Fate = 'pays' | 'is ignored';
 export type Message = readonly [what: string, topic: TopicName, fate: Fate, message: Uint8Array];

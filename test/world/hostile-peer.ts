@@ -39,8 +39,9 @@ import { type ProtocolName, protocolOf, type TopicName, topicOf } from '../../sr
 import { sha256 } from '../../src/crypto/sha256.ts';
 import { proposerAt } from '../../src/ledger/members.ts';
 import type { Signer } from '../../src/ports.ts';
+import type { Inhabitant } from './inhabitant.ts';
 import { VirtualNetwork } from './virtual-network.ts';
-import type { Inhabitant, VirtualWorld } from './world.ts';
+import type { VirtualWorld } from './world.ts';
 
 export class HostilePeer {
   readonly network: VirtualNetwork;
