@@ -4,7 +4,7 @@
  * is installed. Never touches a file outside the clone, and does no step twice.
  */
 
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -100,10 +100,18 @@ function sweep(folder = path.join(ROOT, 'dist')) {
   }
 }
 
-/** The whole tree, or one project with what it stands on. */
+/** The whole tree, or one project with what it stands on; silent where nothing is stale. */
 async function compile(project) {
   sweep();
-  await step('Compiling', process.execPath, [tool('tsc'), '-b', ...(project === null ? [] : [project])]);
+  const projects = project === null ? [] : [project];
+  if (!isCompiled(projects)) await step('Compiling', process.execPath, [tool('tsc'), '-b', ...projects]);
+}
+
+/** True only when the compiler itself says of every project that it is up to date. */
+function isCompiled(projects) {
+  const { status, stdout } = spawnSync(process.execPath, [tool('tsc'), '-b', '--dry', ...projects], { cwd: ROOT, encoding: 'utf8' });
+  const lines = (stdout ?? '').split('\n').filter((line) => line.trim() !== '');
+  return status === 0 && lines.length > 0 && lines.every((line) => line.includes(' is up to date'));
 }
 
 async function prepare(project = null) {

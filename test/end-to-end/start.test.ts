@@ -92,4 +92,5 @@ t.test('an argument that is not known is named', async (t) => {
   const started = npmStart(t, ['--frehs']);
   t.equal(await started.exitCode, 2);
   t.match(started.output(), /--frehs/);
+  t.notMatch(started.output(), /Compiling/, 'what is compiled is not compiled again, nor said to be');
 });
