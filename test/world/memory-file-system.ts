@@ -10,11 +10,16 @@ type Change =
   | { readonly kind: 'write'; readonly position: number; readonly data: Uint8Array }
   | { readonly kind: 'truncate'; readonly sizeBytes: number };
 
-interface Inode {
-  readonly id: number;
+/** Bytes with room to grow. */
+interface Image {
   bytes: Uint8Array;
   sizeBytes: number;
-  durable: Uint8Array;
+}
+
+interface Inode extends Image {
+  readonly id: number;
+  /** What is on the disk: the same but for the unsynced changes. */
+  durable: Image;
   unsynced: Change[];
   modifiedMs: number;
   changedMs: number;
@@ -84,7 +89,7 @@ class Memory implements MemoryFileSystem {
         id: this.#nextInode,
         bytes: new Uint8Array(),
         sizeBytes: 0,
-        durable: new Uint8Array(),
+        durable: { bytes: new Uint8Array(), sizeBytes: 0 },
         unsynced: [],
         modifiedMs: now,
         changedMs: now,
@@ -185,7 +190,7 @@ class Memory implements MemoryFileSystem {
     const bytes = inode.bytes.slice();
     bytes[position] = (bytes[position] ?? 0) ^ (1 << (bit & 7));
     inode.bytes = bytes;
-    inode.durable = bytes.slice(0, inode.sizeBytes);
+    inode.durable = imageOf(inode);
     inode.unsynced = [];
     if (options.quiet === true) return;
     inode.modifiedMs = this.#nowMs();
@@ -194,7 +199,7 @@ class Memory implements MemoryFileSystem {
 
   readonly paths = (): readonly string[] => [...this.#files.keys()].sort();
 
-  readonly durable = (path: string): Uint8Array | null => this.#durable.get(path)?.durable ?? null;
+  readonly durable = (path: string): Uint8Array | null => durableOf(this.#durable.get(path));
 
   readonly openHandles = (): number => this.#handles;
 
@@ -231,7 +236,7 @@ class Memory implements MemoryFileSystem {
       },
       sync: async () => {
         await alive();
-        inode.durable = inode.bytes.slice(0, inode.sizeBytes);
+        for (const one of inode.unsynced) alter(inode.durable, one);
         inode.unsynced = [];
       },
       close: async () => {
@@ -254,12 +259,12 @@ class Memory implements MemoryFileSystem {
   #tear(inode: Inode): void {
     const surviving = Math.floor(this.#random() * (inode.unsynced.length + 1));
     const torn = inode.unsynced[surviving];
-    inode.bytes = inode.durable.slice();
-    inode.sizeBytes = inode.bytes.length;
+    inode.bytes = imageOf(inode.durable).bytes;
+    inode.sizeBytes = inode.durable.sizeBytes;
     for (const one of inode.unsynced.slice(0, surviving)) alter(inode, one);
     if (torn?.kind === 'write')
       alter(inode, { ...torn, data: torn.data.slice(0, Math.max(0, Math.floor((this.#random() * 2 - 1) * torn.data.length))) });
-    inode.durable = inode.bytes.slice(0, inode.sizeBytes);
+    inode.durable = imageOf(inode);
     inode.unsynced = [];
   }
 
@@ -273,7 +278,15 @@ class Memory implements MemoryFileSystem {
   }
 }
 
-function alter(inode: Inode, change: Change): void {
+function imageOf({ bytes, sizeBytes }: Image): Image {
+  return { bytes: bytes.slice(0, sizeBytes), sizeBytes };
+}
+
+function durableOf(inode: Inode | undefined): Uint8Array | null {
+  return inode === undefined ? null : inode.durable.bytes.subarray(0, inode.durable.sizeBytes);
+}
+
+function alter(inode: Image, change: Change): void {
   if (change.kind === 'truncate') {
     inode.bytes = grownTo(inode.bytes.slice(0, Math.min(change.sizeBytes, inode.sizeBytes)), change.sizeBytes);
     inode.sizeBytes = change.sizeBytes;
