@@ -15,8 +15,9 @@
 import { asDigest, type Digest, digestFromHex, digestToHex, formatDigest, sameBytes } from '../chain/index.ts';
 import { BlobWriter, type FileIdentity, type WriterPlan, writeSynced } from './blob-writer.ts';
 import { diskError, errnoOf, RegistryError } from './error.ts';
+import { hashFile } from './hash-file.ts';
 import type { Clock, FileHandle, FileSystem, Logger, Timers } from './ports.ts';
-import { type Finding, hashFile, type StoredPaths, VerifiedFiles, type VerifiedReader } from './verified-reader.ts';
+import { type Finding, type StoredPaths, VerifiedFiles, type VerifiedReader } from './verified-reader.ts';
 
 export interface BlobStoreOptions {
   /** Budget for committed files and their leaf layers; a write beyond it is refused with NO_SPACE. */

@@ -44,6 +44,17 @@ export async function sendFile(
     reply.header('content-range', `bytes */${file.sizeBytes}`);
     return sendRefusal(reply, { status: 416, code: 'RANGE_NOT_SATISFIABLE', message: `the file has ${file.sizeBytes} bytes` });
   }
+  return await answer(deps, exchange, { file, etag, range });
+}
+
+/** The headers, and after them the bytes, verified while they are read. */
+async function answer(
+  deps: FileAnswerDeps,
+  exchange: { request: FastifyRequest; reply: FastifyReply },
+  wanted: { readonly file: FileEntry; readonly etag: string; readonly range: Exclude<WantedRange, 'unsatisfiable'> },
+): Promise<FastifyReply> {
+  const { request, reply } = exchange;
+  const { file, etag, range } = wanted;
   const gone = new AbortController();
   const onClose = (): void => gone.abort();
   // The socket and not the response: one that waits in a pipeline is never told that its client left.
@@ -62,7 +73,7 @@ export async function sendFile(
   const ranged = range === null ? headers : { ...headers, 'content-range': `bytes ${from}-${to - 1}/${file.sizeBytes}` };
   reply.raw.writeHead(range === null ? 200 : 206, ranged);
   try {
-    if (!isHead) await pump(deps, { source, response: reply.raw, gone: gone.signal }, { from, to });
+    if (request.method !== 'HEAD') await pump(deps, { source, response: reply.raw, gone: gone.signal }, { from, to });
     reply.raw.end();
   } catch (error) {
     // The status has left already: a cut connection is the one way to say that these bytes are not all.

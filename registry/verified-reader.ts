@@ -4,23 +4,11 @@
  * after `reverifyMs`. Never gives out a byte of a run that did not fit; what to do with a rotten file is its owner's business.
  */
 
-import { createHash } from 'node:crypto';
 import { formatDigest, sameBytes } from '../chain/index.ts';
 import { type FileIdentity, writeSynced } from './blob-writer.ts';
 import { diskError, errnoOf, RegistryError } from './error.ts';
-import {
-  BLOCK_BYTES,
-  buildRunTree,
-  isRun,
-  leavesOf,
-  MAX_RUN_BYTES,
-  PieceHasher,
-  proveWithin,
-  type Run,
-  type RunTree,
-  runBlocks,
-  runRange,
-} from './pieces.ts';
+import { hashFile } from './hash-file.ts';
+import { BLOCK_BYTES, buildRunTree, isRun, leavesOf, proveWithin, type Run, type RunTree, runBlocks, runRange } from './pieces.ts';
 import type { Clock, FileHandle, FileStat, FileSystem } from './ports.ts';
 
 /** A run as it is sent to a peer. */
@@ -260,27 +248,6 @@ class Reader implements VerifiedReader {
       throw diskError(error, formatDigest(this.file.sha256));
     }
   }
-}
-
-/** Hashes an open file whole, 1 MiB at a time; `pause` runs before each read. */
-export async function hashFile(
-  handle: FileHandle,
-  sizeBytes: number,
-  pause?: (nextBytes: number) => Promise<void>,
-): Promise<{ readonly sha256: Uint8Array; readonly leaves: Uint8Array }> {
-  const flat = createHash('sha256');
-  const pieces = new PieceHasher();
-  const buffer = new Uint8Array(MAX_RUN_BYTES);
-  for (let position = 0; position < sizeBytes; ) {
-    await pause?.(Math.min(buffer.length, sizeBytes - position));
-    const read = await handle.read(buffer, position);
-    if (read === 0) break;
-    const part = buffer.subarray(0, read);
-    flat.update(part);
-    pieces.update(part);
-    position += read;
-  }
-  return { sha256: flat.digest(), leaves: pieces.finish().leaves };
 }
 
 async function rotten(
