@@ -3,6 +3,7 @@
  * Stands in for AbortSignal.any and AbortSignal.timeout, which hold on to long-lived signals and know nothing of the node's timers.
  */
 
+import { setMaxListeners } from 'node:events';
 import type { Timers } from '../ports.ts';
 import { NetworkError } from './errors.ts';
 
@@ -16,6 +17,8 @@ export async function withDeadline<T>(
   const onOuterAbort = (): void =>
     controller.abort(new NetworkError('aborted', 'expected an answer, but the caller gave up', outer?.reason));
   if (outer?.aborted === true) onOuterAbort();
+  // Many calls may share a signal, and each takes its listener away: Node's warning of a leak would be wrong.
+  if (outer !== undefined) setMaxListeners(Number.POSITIVE_INFINITY, outer);
   outer?.addEventListener('abort', onOuterAbort, { once: true });
   const timer = options.timers.set(timeoutMs, () => {
     controller.abort(new NetworkError('timeout', `expected an answer within ${timeoutMs} ms`));

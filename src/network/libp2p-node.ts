@@ -4,9 +4,10 @@
  * stand beside them. Never starts anything by itself.
  */
 
+import { setMaxListeners } from 'node:events';
 import type { GossipSub, gossipsub } from '@libp2p/gossipsub';
 import { type Identify, identify } from '@libp2p/identify';
-import type { ConnectionGater, Libp2p, PrivateKey } from '@libp2p/interface';
+import type { ConnectionGater, Libp2p, PrivateKey, StreamMuxer } from '@libp2p/interface';
 import { type KadDHT, kadDHT, passthroughMapper } from '@libp2p/kad-dht';
 import { mdns } from '@libp2p/mdns';
 import { noise } from '@libp2p/noise';
@@ -74,13 +75,33 @@ export function makeNode(settings: NodeSettings): Promise<Libp2p<CairnServices>>
  * this node hold; 2 MiB fills a gigabit at 16 ms.
  */
 function multiplexer(): ReturnType<typeof yamux> {
-  return yamux({
+  const make = yamux({
     maxInboundStreams: MAX_INBOUND_STREAMS,
     maxOutboundStreams: 2048,
     // All streams that come before the connection is handed over; a burst of requests right after dialling is no attack.
     maxEarlyStreams: 64,
     streamOptions: { maxStreamWindowSize: 2 * MEBIBYTE, maxReadBufferLength: 16 * MEBIBYTE, maxWriteBufferLength: 16 * MEBIBYTE },
   });
+  return () => {
+    const factory = make();
+    const create = factory.createStreamMuxer.bind(factory);
+    factory.createStreamMuxer = (connection) => quietlyClosed(create(connection));
+    return factory;
+  };
+}
+
+/**
+ * A closing connection waits for each of its streams, and each wait listens to one signal: with more than ten Node would warn of a leak on standard
+ * error. It is none, since every wait takes its listener away, so for that signal the count is not bounded. The library forgets this for the signals
+ * with which it closes connections at the end.
+ */
+function quietlyClosed<M extends StreamMuxer>(muxer: M): M {
+  const close = muxer.close.bind(muxer);
+  muxer.close = (options) => {
+    if (options?.signal !== undefined) setMaxListeners(Number.POSITIVE_INFINITY, options.signal);
+    return close(options);
+  };
+  return muxer;
 }
 
 function distributedTable(protocolPrefix: string): ReturnType<typeof kadDHT> {

@@ -35,6 +35,48 @@ async function rawNode(t: Test): Promise<Libp2p<CairnServices>> {
   return node;
 }
 
+/** What Node warns of while the work is done. */
+async function warningsOf(work: () => Promise<void>): Promise<readonly string[]> {
+  const seen: string[] = [];
+  const onWarning = (warning: Error): void => void seen.push(warning.message);
+  process.on('warning', onWarning);
+  try {
+    await work();
+    // Warnings are told in a later turn.
+    await new Promise((resolve) => setImmediate(resolve));
+  } finally {
+    process.off('warning', onWarning);
+  }
+  return seen;
+}
+
+t.test('a connection with twenty streams that still have something to write is closed without a warning of a leak', async (t) => {
+  const [left, right] = await Promise.all([rawNode(t), rawNode(t)]);
+  await right.handle('/stall/1', (stream) => stream.pause());
+  const connection = await left.dial(right.getMultiaddrs());
+  const streams = await Promise.all(Array.from({ length: 20 }, () => connection.newStream('/stall/1')));
+  const warnings = await warningsOf(async () => {
+    for (const stream of streams) while (stream.send(new Uint8Array(1_048_576)));
+    t.ok(streams.every((stream) => stream.writableNeedsDrain));
+    await left.stop();
+  });
+  t.same(warnings, []);
+});
+
+t.test('twenty deadlines may share a signal without a warning of a leak', async (t) => {
+  const { signal } = new AbortController();
+  const warnings = await warningsOf(async () => {
+    let release = (): void => {};
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const all = Array.from({ length: 20 }, () => withDeadline({ timeoutMs: 60_000, signal, timers: systemTimers }, () => held));
+    release();
+    await Promise.all(all);
+  });
+  t.same(warnings, []);
+});
+
 /** Two ends of one stream; the second is paused at once. */
 async function streamPair(t: Test): Promise<readonly [Stream, Stream]> {
   const [left, right] = await Promise.all([rawNode(t), rawNode(t)]);
