@@ -17,14 +17,14 @@ t.test('a liar among the authorities, and a stranger that is connected, change n
   stranger.answer('status', () => statusBytes(GREAT, digestOf(3)));
   await world.time.advance(7_000);
   const forge = new Forge(world);
-  stranger.say('status', forge.status(liar.nodeId, GREAT, world.time.clock.nowMs()));
+  void stranger.say('status', forge.status(liar.nodeId, GREAT, world.time.clock.nowMs()));
   await world.time.advance(3_000);
   for (const node of world.running) {
     const { chain } = await node.operations.status();
     t.equal(chain.targetHeight, 0);
     t.notOk(chain.syncing);
   }
-  stranger.say('status', forge.status(second.nodeId, 9, world.time.clock.nowMs()));
+  void stranger.say('status', forge.status(second.nodeId, 9, world.time.clock.nowMs()));
   await world.time.advance(1_000);
   const seen = await Promise.all(world.running.map(async (node) => (await node.operations.status()).chain.targetHeight));
   t.ok(seen.includes(9), 'what more than a third of the power says is shown');
