@@ -7,11 +7,12 @@ import { addConfig } from './commands/config.ts';
 import { addGenesis } from './commands/genesis.ts';
 import { addInspectLog } from './commands/inspect-log.ts';
 import { addKeys } from './commands/keys.ts';
-import { addList } from './commands/list.ts';
+import { addList, listPeers } from './commands/list.ts';
 import { addPing } from './commands/ping.ts';
 import { addRemove } from './commands/remove.ts';
 import { addStart } from './commands/start.ts';
-import { addStatus } from './commands/status.ts';
+import { addStatus, showStatus } from './commands/status.ts';
+import type { GlobalOptions } from './context.ts';
 
 /** `-s` and `-l`, also after `node`, are how others of this kind spell status and list. */
 const SHORT_FORMS: Readonly<Record<string, string>> = { '-s': 'status', '--status': 'status', '-l': 'list', '--list': 'list' };
@@ -60,7 +61,7 @@ Examples:
   return program;
 }
 
-/** Says which spellings there are; those themselves never come so far, see `expandShortForms`. */
+/** Says which spellings there are. They come so far only behind another option, see `expandShortForms`. */
 function addNode(program: Command): void {
   program
     .command('node', { hidden: true })
@@ -68,7 +69,11 @@ function addNode(program: Command): void {
     .option('-s, --status', 'as cairn status')
     .option('-l, --list', 'as cairn list')
     .addHelpText('after', '\nExamples:\n  cairn node -s --data localnet/node1\n  cairn node -l --json')
-    .action((_options: unknown, self: Command) => self.help({ error: true }));
+    .action(async (options: { readonly status?: boolean; readonly list?: boolean }, self: Command) => {
+      if (options.status === true) await showStatus(self.optsWithGlobals<GlobalOptions>());
+      else if (options.list === true) await listPeers(self.optsWithGlobals<GlobalOptions>());
+      else self.help({ error: true });
+    });
 }
 
 function allCommands(command: Command): readonly Command[] {

@@ -129,6 +129,8 @@ t.test('status, in all its spellings, for people and for programs', async (t) =>
     const { code, stdout } = await cairn([...args, '--json', '--data', dataDir]);
     t.same([code, JSON.parse(stdout)], [0, STATUS], args.join(' '));
   }
+  const behind = await cairn(['--data', dataDir, '--json', 'node', '-s']);
+  t.same([behind.code, JSON.parse(behind.stdout)], [0, STATUS], 'behind another option');
   const { stdout } = await cairn(['status'], { CAIRN_DATA: dataDir });
   for (const text of [
     'node1 (authority)',
