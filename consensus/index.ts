@@ -17,6 +17,7 @@ export {
   type MissingValue,
   missingValue,
   ownLastVotes,
+  polkaBehind,
   roundCertificate,
   statusOf,
 } from './queries.ts';

@@ -67,6 +67,11 @@ export function latestPolka(state: MachineState): PolkaCertificate | null {
   return null;
 }
 
+/** The polka that a value proposed again rests on (L28), or null: for a new value, or when it is not known here. */
+export function polkaBehind(state: MachineState, { validRound, valueId }: Proposal): PolkaCertificate | null {
+  return validRound === null ? null : polkaCertificateOf(state.votes, validRound, valueId);
+}
+
 /** What justifies being in the current round, or null in round 0 and before: lets a peer follow (L47, L55). */
 export function roundCertificate(state: MachineState): RoundCertificate | null {
   return roundCertificateOf(state.votes, state.consensus.round);

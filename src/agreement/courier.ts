@@ -37,6 +37,7 @@ import {
   MAX_FUTURE_ROUNDS,
   ownLastVotes,
   type Proposal,
+  polkaBehind,
   roundCertificate,
   type Vote,
 } from '../../consensus/index.ts';
@@ -107,6 +108,9 @@ export class GossipCourier implements Courier {
 
   sendProposal(proposal: Proposal, block: Block): void {
     this.#publish('proposal', encode(proposalMessage, this.#proposalMessage(proposal, block)));
+    // Who lacks the polka behind it can't prevote for it (L28), and where a liar has told two stories no single vote makes it up.
+    const polka = this.#engine === null ? null : polkaBehind(this.#engine.machine, proposal);
+    if (polka !== null) this.#sendCertificate('polka', polka.round, polka.votes);
   }
 
   heightStarted(height: number): void {

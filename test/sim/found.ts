@@ -1,0 +1,47 @@
+/**
+ * Plans that once broke an invariant, shrunk, with the name of what was wrong. Kept as data, because what a seed means changes with the
+ * simulator; each must hold for ever.
+ */
+
+import type { Plan } from './plan.ts';
+
+export interface Found {
+  readonly seed: number;
+  readonly was: string;
+  readonly plan: Plan;
+}
+
+export const FOUND: readonly Found[] = [
+  {
+    seed: 207,
+    was: 'a value proposed again came without its polka: where a liar had voted twice, the locked and the others never met again',
+    plan: {
+      seed: 207,
+      authorities: 7,
+      mirrors: 0,
+      heights: 20,
+      signatures: 'keyed hash',
+      pace: 0.1,
+      loadMs: 242,
+      stormMs: 22175,
+      weather: {
+        law: 'exponential',
+        meanMs: 1.714129670353072,
+        loss: 0.016598094855900854,
+        duplication: 0.010411378308199345,
+        reordering: 0.04831390934530645,
+      },
+      liars: [
+        { node: 3, kind: 'equivocating proposer' },
+        { node: 2, kind: 'silent' },
+      ],
+      faults: [
+        { atMs: 1868, forMs: 3557, action: { kind: 'partition', left: [0, 5, 3, 1, 6] } },
+        { atMs: 4056, forMs: 2578, action: { kind: 'pause', node: 0 } },
+        { atMs: 6974, forMs: 1198, action: { kind: 'pause', node: 0 } },
+        { atMs: 8450, forMs: 668, action: { kind: 'crash at', node: 0, moment: 'before the block is stored', nth: 4 } },
+        { atMs: 16238, forMs: 3589, action: { kind: 'clog', from: 4, to: 6 } },
+      ],
+    },
+  },
+];
