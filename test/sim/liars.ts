@@ -170,7 +170,7 @@ function equivocator(liar: Liar): Partial<Network> {
   };
 }
 
-/** The same block a millisecond later. */
+/** The same block a millisecond later; now and then with a state that does not follow from it. */
 function secondBlock(liar: Liar, { header, lastCommit, evidence, sealedDigests }: ProposalMessage): Block | null {
   const { node } = liar.one;
   if (node === null || node.head.height + 1 !== header.height) return null;
@@ -181,7 +181,9 @@ function secondBlock(liar: Liar, { header, lastCommit, evidence, sealedDigests }
     { height, round, timeMs: header.timeMs + 1, transactions, lastCommit, evidence, proposer },
     sha256,
   );
-  return made.ok ? { header: made.header, transactions, lastCommit, evidence } : null;
+  if (!made.ok) return null;
+  const stateRoot = liar.random.chance(0.3) ? asDigest(liar.random.bytes(32)) : made.header.stateRoot;
+  return { header: { ...made.header, stateRoot }, transactions, lastCommit, evidence };
 }
 
 /** Has no lock: votes for whatever is proposed, at once and twice, and says nothing else. */

@@ -12,6 +12,7 @@ import {
   encode,
   MAX_BLOCKS_RESPONSE_BYTES,
   MAX_CERTIFICATE_BYTES,
+  type SealedTransaction,
 } from '../../chain/index.ts';
 import { SIGN_STATE_FILE } from '../../genesis/index.ts';
 import { protocolOf, topicOf } from '../../src/channels.ts';
@@ -316,13 +317,18 @@ function unanswered(world: VirtualWorld, network: VirtualNetwork): Network {
 }
 
 function choosyProposers(): () => void {
-  const { pick } = Mempool.prototype;
-  Mempool.prototype.pick = function (bounds) {
-    return pick
-      .call(this, bounds)
-      .filter(({ claims: [claim] }) => claim?.kind === 'AddArtifact' && Number(claim.coordinates.version.split('.')[1]) % 2 === 0);
-  };
+  const whole = Object.getOwnPropertyDescriptor(Mempool.prototype, 'pick');
+  const pick: unknown = whole?.value;
+  if (whole === undefined || typeof pick !== 'function') throw new TypeError('expected the mempool to pick');
+  const isTaken = ({ claims: [claim] }: SealedTransaction): boolean =>
+    claim?.kind === 'AddArtifact' && Number(claim.coordinates.version.split('.')[1]) % 2 === 0;
+  Object.defineProperty(Mempool.prototype, 'pick', {
+    ...whole,
+    value(...bounds: unknown[]): readonly SealedTransaction[] {
+      return (pick.apply(this, bounds) as readonly SealedTransaction[]).filter(isTaken);
+    },
+  });
   return () => {
-    Mempool.prototype.pick = pick;
+    Object.defineProperty(Mempool.prototype, 'pick', whole);
   };
 }

@@ -68,8 +68,6 @@ export type FaultAction =
   | { readonly kind: 'clock step'; readonly node: number; readonly byMs: number }
   | { readonly kind: 'clock drift'; readonly node: number; readonly perMille: number };
 
-export type FaultKind = FaultAction['kind'];
-
 export interface Fault {
   readonly atMs: number;
   readonly forMs: number;
