@@ -1,4 +1,4 @@
-/** The mempool: what it takes, what it holds, what it gives for a block. Design §4. */
+/** The mempool: what it takes, what it holds, what it gives for a block. SPEC §3. */
 
 import t from 'tap';
 import { type Claim, type SealedTransaction, sealedDigest, transactionId } from '../../chain/index.ts';

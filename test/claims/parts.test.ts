@@ -1,4 +1,4 @@
-/** The parts of the endorsement flow one by one: book, marks, judge, a verifier without a verdict; members and ledger. Design §4. */
+/** The parts of the endorsement flow one by one: book, marks, judge, a verifier without a verdict; members and ledger. SPEC §3.5. */
 
 import t from 'tap';
 import { type Claim, formatDigest, keyOf, transactionId } from '../../chain/index.ts';

@@ -1,4 +1,4 @@
-/** From candidate to sealed transaction, rule by rule. Design §4, SPEC §9. */
+/** From candidate to sealed transaction, rule by rule. SPEC §3.5, §9. */
 
 import t from 'tap';
 import { type Claim, keyOf, transactionId } from '../../chain/index.ts';

@@ -91,6 +91,11 @@ class Liar {
     for (const other of this.others) this.say(other, name, message);
   }
 
+  /** Where it claims to stand, in its own signed word. */
+  status(height: number): Uint8Array {
+    return this.forge.status(this.one.nodeId, height, this.world.time.clock.nowMs());
+  }
+
   vote(content: Omit<SignedVote, 'nodeId' | 'signature'>): Uint8Array {
     return this.forge.vote(this.one.nodeId, content);
   }
@@ -245,8 +250,7 @@ function spammer(liar: Liar): Partial<Network> {
         const content = { type: 'prevote', height, round, blockId: asDigest(liar.random.bytes(32)) } as const;
         liar.say(oneOf(liar), 'vote', liar.vote(content));
       }
-      const status = { height: FALSE_HEIGHT + liar.words, blockId: asDigest(liar.random.bytes(32)), timeMs: 0, nodeId: null };
-      liar.sayAll('status', encode(statusMessage, status));
+      liar.sayAll('status', liar.status(FALSE_HEIGHT + liar.words));
     },
   });
   return { publish };
@@ -275,10 +279,9 @@ function lyingSyncPeer(liar: Liar): Partial<Network> {
   };
   const blocks = protocolOf(liar.world.chainId, 'blocks');
   const status = protocolOf(liar.world.chainId, 'status');
-  const falseStatus = (): Uint8Array => {
-    const height = (liar.one.node?.head.height ?? 0) + liar.random.below(60) - 30;
-    return encode(statusMessage, { height: Math.max(0, height), blockId: asDigest(liar.random.bytes(32)), timeMs: 0, nodeId: null });
-  };
+  const falseHeight = (): number => Math.max(0, (liar.one.node?.head.height ?? 0) + liar.random.below(60) - 30);
+  const falseStatus = (): Uint8Array =>
+    encode(statusMessage, { height: falseHeight(), blockId: asDigest(liar.random.bytes(32)), timeMs: 0, nodeId: null });
   return {
     handle: (protocol, limits, handler) => {
       liar.network.handle(protocol, limits, async (peer, body) => {
@@ -288,7 +291,7 @@ function lyingSyncPeer(liar: Liar): Partial<Network> {
       });
     },
     publish: async (topic, message) => {
-      if (liar.isTopic(topic, 'status')) liar.sayAll('status', falseStatus());
+      if (liar.isTopic(topic, 'status')) liar.sayAll('status', liar.status(falseHeight()));
       else await liar.network.publish(topic, message);
     },
   };
