@@ -22,6 +22,7 @@ import {
   type ProposalMessage,
   proposalMessage,
   proposalPayload,
+  proposerAt,
   rootOfLeafHashes,
   type Sha256,
   type SignedVote,
@@ -44,7 +45,7 @@ import {
 import { topicOf } from '../channels.ts';
 import { verdictOn, verdictsOn } from '../crypto/verdict.ts';
 import type { Head } from '../ledger/head.ts';
-import { type Members, proposerAt } from '../ledger/members.ts';
+import type { Members } from '../ledger/members.ts';
 import type { Metrics } from '../metrics/types.ts';
 import type { Clock, Logger, MessageVerdict, Network, SignatureVerifier, SignedItem } from '../ports.ts';
 import { type AssemblyDeps, assembleBlock } from './assembly.ts';

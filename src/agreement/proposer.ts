@@ -12,6 +12,7 @@ import {
   evidenceId,
   executeBlock,
   MAX_EVIDENCE,
+  proposerAt,
   type SealedTransaction,
   type Sha256,
   sameBytes,
@@ -23,7 +24,6 @@ import type { Evidence } from '../../consensus/index.ts';
 import type { Mempool } from '../claims/mempool.ts';
 import { invariant } from '../invariant.ts';
 import type { Head } from '../ledger/head.ts';
-import { proposerAt } from '../ledger/members.ts';
 import type { Metrics } from '../metrics/types.ts';
 import type { Clock, Logger, Timers } from '../ports.ts';
 import type { ValueSource } from './engine.ts';

@@ -2,18 +2,7 @@
  * Who the authorities are, seen from the network: node ids, network keys and peer ids of the sets in the state.
  */
 
-import {
-  activeNodes,
-  type ChainView,
-  type Digest,
-  digestFromHex,
-  type NodeRecord,
-  nodeOf,
-  sameBytes,
-  toConsensusSet,
-  validatorSetAt,
-} from '../../chain/index.ts';
-import { asHeight, asRound, proposerOf } from '../../consensus/index.ts';
+import { activeNodes, type Digest, type NodeRecord, nodeOf, sameBytes } from '../../chain/index.ts';
 import type { Network } from '../ports.ts';
 import type { Head } from './head.ts';
 
@@ -52,9 +41,4 @@ export class Members {
       .map((node) => this.#network.peerIdOf(node.networkKey))
       .filter((peerId) => peerId !== this.#network.peerId);
   }
-}
-
-/** The proposer of a round of the given height, which the view must reach. */
-export function proposerAt(view: ChainView, height: number, round: number): Digest {
-  return digestFromHex(proposerOf(toConsensusSet(validatorSetAt(view, height)), asHeight(height), asRound(round)));
 }

@@ -1,6 +1,6 @@
 /**
- * Catches up with the others: learns where they are from status messages, asks several of them for blocks page by page, and commits each
- * block only through `Head`, which checks everything. A status is a hint where to ask, never a proof; targets follow what peers answer.
+ * Catches up with the others: learns where they are (authorities say it signed, by gossip; any peer when asked), asks several of them for
+ * blocks page by page, and commits each block only through `Head`, which checks everything. A status is a hint where to ask, never a proof.
  */
 
 import {
