@@ -12,6 +12,7 @@ import {
   digestToHex,
   type Endorsement,
   executeBlock,
+  proposerAt,
   type SealedTransaction,
   votePayload,
 } from '../../chain/index.ts';
@@ -23,7 +24,6 @@ import { Marks } from '../../src/claims/marks.ts';
 import { sha256 } from '../../src/crypto/sha256.ts';
 import { seedSigner } from '../../src/crypto/signer.ts';
 import { Head } from '../../src/ledger/head.ts';
-import { proposerAt } from '../../src/ledger/members.ts';
 import { noMetrics } from '../../src/metrics/types.ts';
 import type { Logger, SignatureVerifier } from '../../src/ports.ts';
 import type { Inhabitant } from '../world/inhabitant.ts';

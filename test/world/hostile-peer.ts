@@ -21,6 +21,7 @@ import {
   type ProposalMessage,
   proposalMessage,
   proposalPayload,
+  proposerAt,
   refusalMessage,
   refusalPayload,
   type SealedTransaction,
@@ -37,7 +38,6 @@ import {
 import { publicKeysOf } from '../../genesis/index.ts';
 import { type ProtocolName, protocolOf, type TopicName, topicOf } from '../../src/channels.ts';
 import { sha256 } from '../../src/crypto/sha256.ts';
-import { proposerAt } from '../../src/ledger/members.ts';
 import type { Signer } from '../../src/ports.ts';
 import type { Inhabitant } from './inhabitant.ts';
 import { VirtualNetwork } from './virtual-network.ts';
