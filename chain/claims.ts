@@ -5,7 +5,15 @@
 
 import { bytesToHex } from '@noble/hashes/utils.js';
 import { encode } from './codec.ts';
-import { checkCoordinates, checkFileName, checkLabel, checkPackageName, coordinatesKey, packageKey } from './coordinates.ts';
+import {
+  checkCoordinates,
+  checkFileName,
+  checkLabel,
+  checkPackageName,
+  coordinatesKey,
+  type PackageName,
+  packageKey,
+} from './coordinates.ts';
 import { type Digest, digestToHex, sameBytes } from './digest.ts';
 import { checkPublicKey } from './keys.ts';
 import { MAX_KEY_CLAIMS } from './limits.ts';
@@ -30,7 +38,7 @@ export function keyOf(claim: Claim): string {
     case 'AddArtifact':
       return artifactKey(claim.coordinates);
     case 'SetName':
-      return `name|${packageKey(claim)}|${claim.label}`;
+      return nameKey(claim, claim.label);
     case 'RemoveArtifact':
       return claim.target.kind === 'artifact' ? artifactKey(claim.target.coordinates) : banKey(claim.target.sha256);
     case 'LiftBan':
@@ -51,6 +59,10 @@ export const PARAMETERS_KEY = 'parameters';
 
 export function artifactKey(coordinates: Coordinates): string {
   return `artifact|${coordinatesKey(coordinates)}`;
+}
+
+export function nameKey(of: PackageName, label: string): string {
+  return `name|${packageKey(of)}|${label}`;
 }
 
 export function banKey(sha256: Digest): string {

@@ -5,7 +5,7 @@
  */
 
 import { refusalOf } from './codec.ts';
-import type { Coordinates, EcosystemName } from './structures.ts';
+import type { Coordinates, EcosystemName, RequestSubject } from './structures.ts';
 import { ecosystem as ecosystemSchema } from './structures.ts';
 
 /** Longest component, in characters. */
@@ -122,6 +122,19 @@ export function checkFileName(name: string): string | null {
 /** Null for a label that a name may have: a Docker tag, an npm dist-tag. OCI distribution-spec 1.1, `<reference>`. */
 export function checkLabel(label: string): string | null {
   return checkComponent('label', label, /^[A-Za-z0-9_][A-Za-z0-9._-]*$/, MAX_COMPONENT_LENGTH);
+}
+
+/** Null for something that a node may ask for: a package of that grammar, and as reference a version or a label of it. */
+export function checkRequestSubject(subject: RequestSubject): string | null {
+  const refusal = checkPackageName(subject);
+  if (refusal !== null || isVersion(subject.ecosystem, subject.reference)) return refusal;
+  return checkLabel(subject.reference);
+}
+
+/** True for what the ecosystem's grammar takes for a version, so that no label can be mistaken for one. */
+export function isVersion(ecosystem: EcosystemName, reference: string): boolean {
+  const { version, maxLength } = GRAMMARS[ecosystem];
+  return checkComponent('version', reference, version, maxLength) === null;
 }
 
 /** `ecosystem|registry|namespace|name|version`; no grammar admits `|`, so no two coordinates share a key. */

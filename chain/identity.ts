@@ -16,6 +16,8 @@ import {
   claim as claimSchema,
   commitCertificate,
   type EvidenceRecord,
+  type RequestSubject,
+  requestSubject,
   type SealedTransaction,
   type SignedProposal,
   type SignedVote,
@@ -73,6 +75,11 @@ export function evidenceId(sha256: Sha256, evidence: EvidenceRecord): Digest {
       : [encode(proposalContent, withoutSignature(evidence.first)), encode(proposalContent, withoutSignature(evidence.second))];
   const ordered = compareBytes(first, second) <= 0 ? [first, second] : [second, first];
   return sha256(encode(faultContent, { kind: evidence.kind, said: ordered }));
+}
+
+/** Identity of what is asked for, whoever asks and when: the id of its build. */
+export function requestIdOf(sha256: Sha256, subject: RequestSubject): Digest {
+  return sha256(encode(requestSubject, subject));
 }
 
 /** A node's name for ever: the digest of the first network key admitted for it. */

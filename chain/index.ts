@@ -25,6 +25,7 @@ export {
   checkReason,
   checkTransactionShape,
   keyOf,
+  nameKey,
   needsConsent,
   nodeKey,
   PARAMETERS_KEY,
@@ -37,7 +38,9 @@ export {
   checkNamespace,
   checkPackageName,
   checkRegistry,
+  checkRequestSubject,
   coordinatesKey,
+  isVersion,
   type PackageName,
   packageKey,
   parseCoordinatesKey,
@@ -70,6 +73,7 @@ export {
   claimDigest,
   evidenceId,
   nodeIdOf,
+  requestIdOf,
   sealedDigest,
   transactionId,
   validatorSetDigest,
@@ -103,8 +107,12 @@ export {
 export {
   type BlocksRequest,
   type BlocksResponse,
+  type BuildQuestion,
+  type BuildReport,
   blocksRequest,
   blocksResponse,
+  buildQuestion,
+  buildReport,
   type CandidateMessage,
   type CertificateMessage,
   candidateMessage,
@@ -116,6 +124,8 @@ export {
   helpRequest,
   helpResponse,
   MAX_BLOCKS_RESPONSE_BYTES,
+  MAX_BUILD_QUESTION_BYTES,
+  MAX_BUILD_REPORT_BYTES,
   MAX_CANDIDATE_MESSAGE_BYTES,
   MAX_CERTIFICATE_MESSAGE_BYTES,
   MAX_ENDORSEMENT_MESSAGE_BYTES,
@@ -123,6 +133,7 @@ export {
   MAX_PROPOSAL_MESSAGE_BYTES,
   MAX_REFUSAL_MESSAGE_BYTES,
   MAX_REQUEST_BYTES,
+  MAX_REQUEST_MESSAGE_BYTES,
   MAX_SEALED_MESSAGE_BYTES,
   MAX_SIGNED_STATUS_MESSAGE_BYTES,
   MAX_STATUS_MESSAGE_BYTES,
@@ -148,6 +159,7 @@ export {
 } from './messages.ts';
 export { checkParameters } from './parameters.ts';
 export { checkAgainstPolicy, checkPolicy, isUpstreamId, type PolicyRefusal, ruleFor } from './policy.ts';
+export { rankAuthors } from './ranking.ts';
 export type { ScanLimits } from './scan.ts';
 export type { AnySchema, FieldShape, Infer, RecordShape, Schema, Shape } from './schema.ts';
 export { array, bool, bytes, digest, fixedBytes, nullable, oneOf, record, text, tuple, uint, union } from './schema.ts';
@@ -158,6 +170,7 @@ export {
   type KeyUse,
   proposalPayload,
   refusalPayload,
+  requestPayload,
   statusPayload,
   votePayload,
 } from './signing.ts';
@@ -170,6 +183,7 @@ export {
   type GenesisState,
   genesisState,
   isBanned,
+  nameOf,
   nodeKeyAt,
   nodeOf,
   overlayReader,
@@ -234,7 +248,11 @@ export {
   parameters,
   policyRule,
   type Refusal,
+  type Request,
+  type RequestSubject,
   refusal,
+  request,
+  requestSubject,
   type SealedTransaction,
   type SignedProposal,
   type SignedVote,

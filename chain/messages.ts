@@ -4,7 +4,7 @@
  */
 
 import { MAX_BLOCK_BYTES, MAX_CERTIFICATE_BYTES, MAX_SEALED_BYTES } from './limits.ts';
-import { array, bytes, digest, fixedBytes, type Infer, nullable, oneOf, record, uint } from './schema.ts';
+import { array, bytes, digest, fixedBytes, type Infer, nullable, oneOf, record, text, uint, union } from './schema.ts';
 import {
   blockHeader,
   candidate,
@@ -15,6 +15,7 @@ import {
   MAX_TRANSACTIONS,
   MAX_VALIDATORS,
   refusal,
+  request,
   sealedTransaction,
   signedProposal,
   signedVote,
@@ -113,3 +114,27 @@ export type HelpRequest = Infer<typeof helpRequest>;
 export const helpResponse = record({ votes: array(signedVote, 4 * MAX_VALIDATORS), proposals: array(proposalMessage, 2) });
 export type HelpResponse = Infer<typeof helpResponse>;
 export const MAX_HELP_RESPONSE_BYTES: number = 2 * MAX_PROPOSAL_MESSAGE_BYTES + 256 * KIB;
+
+/** Gossip among authorities: a node's signed request for what the chain does not have. */
+export const MAX_REQUEST_MESSAGE_BYTES: number = 4 * KIB;
+
+/** Direct, to an authority: please fetch this; or: how far is it? */
+export const buildQuestion = union({ ask: { request }, report: { requestId: digest } });
+export type BuildQuestion = Infer<typeof buildQuestion>;
+export const MAX_BUILD_QUESTION_BYTES: number = 4 * KIB;
+
+/** What an authority knows of a request: its own state, and each authority's verdict as far as it was heard. For people; never a proof. */
+export const buildReport = record({
+  requestId: digest,
+  /** unknown: never asked for, or forgotten. absent: the upstream has no such thing. busy: ask again later. */
+  state: oneOf('unknown', 'busy', 'running', 'committed', 'absent', 'refused'),
+  detail: text(512),
+  startedMs: uint(),
+  fetchedBytes: uint(),
+  verdicts: array(
+    record({ nodeId: digest, transactionId: digest, verdict: oneOf('endorsed', 'refused', 'silent'), detail: text(512) }),
+    2 * MAX_VALIDATORS,
+  ),
+});
+export type BuildReport = Infer<typeof buildReport>;
+export const MAX_BUILD_REPORT_BYTES: number = 1024 * KIB;

@@ -108,15 +108,29 @@ function checkRule(rule: PolicyRule): string | null {
     }
   }
   return (
+    checkPlatforms(rule) ??
     checkRegistry(rule.ecosystem, rule.registry) ??
     (rule.namespace === '*' ? null : checkNamespace(rule.ecosystem, prefix ?? rule.namespace)) ??
     checkRuleSource(rule)
   );
 }
 
+/** Only images have platforms. */
+function checkPlatforms({ ecosystem, platforms }: PolicyRule): string | null {
+  if (platforms.length > 0 && ecosystem !== 'docker') return 'platforms: only docker has them';
+  for (const [index, platform] of platforms.entries()) {
+    if (!/^[a-z0-9]+\/[a-z0-9_]+(?:\/[a-z0-9.]+)?$/.test(platform))
+      return `platforms: ${JSON.stringify(platform)} is no os/architecture[/variant]`;
+    const previous = platforms[index - 1];
+    if (previous !== undefined && previous >= platform) return 'platforms: expected in ascending order, none twice';
+  }
+  return null;
+}
+
 /** A rule has the source that its verification class needs, and no other. */
-function checkRuleSource({ verification, upstream, publishers }: PolicyRule): string | null {
+function checkRuleSource({ verification, upstream, publishers, requests }: PolicyRule): string | null {
   if (upstream === null && publishers.length === 0) return 'expected an upstream or publishers';
+  if (upstream === null && requests !== 'none') return 'requests need an upstream';
   if (verification === 'published') {
     return upstream === null ? null : 'what is published has publishers and no upstream';
   }

@@ -6,7 +6,7 @@
 import { encode } from './codec.ts';
 import type { Digest } from './digest.ts';
 import { digest, fixedBytes, nullable, oneOf, text, tuple, uint } from './schema.ts';
-import type { SignedProposal, SignedVote } from './structures.ts';
+import { type RequestSubject, requestSubject, type SignedProposal, type SignedVote } from './structures.ts';
 
 /** What a node's three keys are for. */
 export type KeyUse = 'network' | 'consensus' | 'checkpoint';
@@ -16,6 +16,7 @@ const proposalPayloadSchema = tuple(oneOf('cairn/proposal/1'), digest, uint(), u
 const endorsementPayloadSchema = tuple(oneOf('cairn/endorsement/1'), digest, digest, uint());
 const candidatePayloadSchema = tuple(oneOf('cairn/candidate/1'), digest, digest, fixedBytes(32));
 const refusalPayloadSchema = tuple(oneOf('cairn/refusal/1'), digest, digest, text(512));
+const requestPayloadSchema = tuple(oneOf('cairn/request/1'), digest, requestSubject, fixedBytes(32), uint());
 const statusPayloadSchema = tuple(oneOf('cairn/status/1'), digest, uint(), digest, uint());
 const consentPayloadSchema = tuple(oneOf('cairn/consent/1'), digest, digest, oneOf('network', 'consensus', 'checkpoint'));
 
@@ -46,6 +47,14 @@ export function candidatePayload(chainId: Digest, transactionId: Digest, author:
 /** Signed with the consensus key. */
 export function refusalPayload(chainId: Digest, transactionId: Digest, reason: string): Uint8Array {
   return encode(refusalPayloadSchema, ['cairn/refusal/1', chainId, transactionId, reason]);
+}
+
+/** Signed with the asking node's network key, `author` in raw bytes. `timeMs`: when it was asked, by that node's clock. */
+export function requestPayload(
+  chainId: Digest,
+  request: { readonly subject: RequestSubject; readonly author: Uint8Array; readonly timeMs: number },
+): Uint8Array {
+  return encode(requestPayloadSchema, ['cairn/request/1', chainId, request.subject, request.author, request.timeMs]);
 }
 
 /** Signed with the new key of that use: who holds it consents to exactly this AddNode or RotateKey. */

@@ -3,8 +3,9 @@
  * block, and which validator sets and parameters are in force at which height. Follows docs/SPEC.md §4. Never writes: fold.ts makes changes.
  */
 
-import { artifactKey, banKey, nodeKey, PARAMETERS_KEY } from './claims.ts';
+import { artifactKey, banKey, nameKey, nodeKey, PARAMETERS_KEY } from './claims.ts';
 import { encode } from './codec.ts';
+import type { PackageName } from './coordinates.ts';
 import { type Digest, digestToHex, type Sha256 } from './digest.ts';
 import type { LogRange } from './log-tree.ts';
 import { EMPTY_TREE, type TreeReader, type TreeUpdate, updateTree } from './state-tree.ts';
@@ -115,6 +116,13 @@ export function artifactOf(state: StateReader, coordinates: Coordinates): Record
 export function artifactClaim(record: RecordOf<'artifact'>): AddArtifact {
   if (record.claim.kind !== 'AddArtifact') throw new TypeError(`expected an artifact record to hold AddArtifact, got ${record.claim.kind}`);
   return record.claim;
+}
+
+/** What a label points to, or null; whether the target is live is another question. */
+export function nameOf(state: StateReader, of: PackageName, label: string): RecordOf<'name'> | null {
+  const key = nameKey(of, label);
+  const found = state.get(key);
+  return found === null ? null : expectKind(found, 'name', key);
 }
 
 /** True while the file may not be served, whoever references it. */

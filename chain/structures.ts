@@ -12,6 +12,7 @@ export const MAX_CLAIMS = 256;
 export const MAX_TRANSACTIONS = 2000;
 export const MAX_EVIDENCE = 64;
 export const MAX_RULES = 256;
+export const MAX_PLATFORMS = 64;
 
 const publicKey = fixedBytes(32);
 const signature = fixedBytes(64);
@@ -76,6 +77,10 @@ export const policyRule = record({
   minimumAgeMs: uint(),
   /** True: an authority endorses only what its admin has marked. */
   manual: bool,
+  /** Whose requests make the authorities fetch from the upstream what the chain does not have. */
+  requests: oneOf('none', 'authorities', 'everyone'),
+  /** Platforms of images that may come in, as `os/architecture[/variant]`; none named = all, and what has no platform too. */
+  platforms: array(text(64), MAX_PLATFORMS),
 });
 export type PolicyRule = Infer<typeof policyRule>;
 
@@ -162,6 +167,14 @@ export type Candidate = Infer<typeof candidate>;
 /** A signed refusal of a candidate, with the reason. Signed with the consensus key. */
 export const refusal = record({ transactionId: digest, nodeId: digest, reason: text(512), signature });
 export type Refusal = Infer<typeof refusal>;
+
+/** What a node asks the authorities for: a package, and its version or a label of it (Docker digest or tag). */
+export const requestSubject = record({ ecosystem, registry: text(128), namespace: text(256), name: text(256), reference: text(256) });
+export type RequestSubject = Infer<typeof requestSubject>;
+
+/** A signed request for what the chain does not have. `author` is the asking node's raw network public key, which signs it. */
+export const request = record({ subject: requestSubject, author: publicKey, timeMs: time, signature });
+export type Request = Infer<typeof request>;
 
 /** A vote as it travels; blockId null = nil. */
 export const signedVote = record({

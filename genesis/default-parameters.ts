@@ -42,6 +42,8 @@ export function localnetPolicy(publishers: readonly Digest[]): readonly PolicyRu
     maxFiles: 1024,
     minimumAgeMs: 0,
     manual: false,
+    requests: 'none',
+    platforms: [],
   } as const;
   return [
     { ...rule, namespace: 'demo' },

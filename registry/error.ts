@@ -22,6 +22,12 @@ export type RegistryErrorCode =
   | 'UNAVAILABLE'
   /** The quota of uncommitted bytes is used up. */
   | 'STAGING_FULL'
+  /** The upstream has no such thing. */
+  | 'UPSTREAM_ABSENT'
+  /** The upstream refuses this node: wrong or missing credentials. */
+  | 'UPSTREAM_DENIED'
+  /** The upstream is down, slow, overloaded, or says what can't be. */
+  | 'UPSTREAM_FAILED'
   /** The one who asked went away. */
   | 'ABORTED';
 
@@ -41,6 +47,9 @@ export const REGISTRY_ERRORS: Readonly<Record<RegistryErrorCode, CodeMeaning>> =
   BAD_RECORD: { status: 503, level: 'error' },
   UNAVAILABLE: { status: 503, level: 'warn' },
   STAGING_FULL: { status: 507, level: 'warn' },
+  UPSTREAM_ABSENT: { status: 404, level: 'info' },
+  UPSTREAM_DENIED: { status: 503, level: 'warn' },
+  UPSTREAM_FAILED: { status: 503, level: 'warn' },
   ABORTED: { status: 499, level: 'debug' },
 };
 

@@ -25,9 +25,21 @@ export type {
   RequestOptions,
   Timer,
   Timers,
+  UpstreamHttp,
+  UpstreamResponse,
 } from './ports.ts';
 export { Staging } from './staging.ts';
 export { fetchFile } from './transfer.ts';
 export { transferProtocol } from './transfer-messages.ts';
 export { serveTransfers } from './transfer-server.ts';
-export type { CheckVerdict, ClaimChecker, Ledger, LedgerEntry, Publishing, PublishResult } from './types.ts';
+export type {
+  CheckVerdict,
+  ClaimChecker,
+  Ledger,
+  LedgerEntry,
+  PageOptions,
+  Publishing,
+  PublishResult,
+  Requesting,
+  RequestOutcome,
+} from './types.ts';

@@ -70,6 +70,30 @@ export interface PeerRequests {
   ) => void;
 }
 
+/** One HTTP exchange with an upstream. Header names in lower case; a header sent twice is joined by ', '. */
+export interface UpstreamResponse {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  /** The body as it comes, with back-pressure; must be read to its end or left by `break`/`return`. Rejects with the transport's error. */
+  readonly body: AsyncIterable<Uint8Array>;
+}
+
+/**
+ * HTTP to the outside, for the upstream clients: one exchange, no redirect followed, no cookie kept. Rejects when the host can't be reached,
+ * stays silent too long, or (`allowPrivate` false) resolves to a private, loopback or link-local address.
+ */
+export interface UpstreamHttp {
+  readonly request: (
+    url: string,
+    options: {
+      readonly method: 'GET' | 'HEAD';
+      readonly headers: Readonly<Record<string, string>>;
+      readonly allowPrivate: boolean;
+      readonly signal: AbortSignal;
+    },
+  ) => Promise<UpstreamResponse>;
+}
+
 /** Who else has a file: mirrors announce what they hold. */
 export interface ProviderDirectory {
   readonly provide: (sha256: Uint8Array) => Promise<void>;

@@ -3,8 +3,18 @@
  * SPEC §4.3, §12.2. Synchronous and never ahead of the disk.
  */
 
-import { artifactClaim, artifactOf, type Coordinates, type Digest, type FileEntry, isBanned } from '../../chain/index.ts';
-import type { Ledger, LedgerEntry } from '../../registry/index.ts';
+import {
+  artifactClaim,
+  artifactOf,
+  type Coordinates,
+  type Digest,
+  type FileEntry,
+  isBanned,
+  nameKey,
+  nameOf,
+  type PackageName,
+} from '../../chain/index.ts';
+import type { Ledger, LedgerEntry, PageOptions } from '../../registry/index.ts';
 import type { Clock } from '../ports.ts';
 import type { Head } from './head.ts';
 import type { Members } from './members.ts';
@@ -31,15 +41,29 @@ export class StateLedger implements Ledger {
     const record = artifactOf(view.state, coordinates);
     if (record === null) return null;
     if (record.kind === 'tombstone') return { kind: 'removed', height: record.height, reason: record.reason };
-    const { files } = artifactClaim(record);
+    const { files, dependencies } = artifactClaim(record);
     const banned = files.find((file) => isBanned(view.state, file.digests.sha256));
     if (banned !== undefined) return { kind: 'removed', height: record.height, reason: `its file ${banned.name} is banned` };
-    return { kind: 'live', height: record.height, committedMs: store.timeMsAt(record.height) ?? 0, files };
+    return { kind: 'live', height: record.height, committedMs: store.timeMsAt(record.height) ?? 0, files, dependencies };
   };
 
   readonly isServable = (sha256: Digest): boolean => this.file(sha256) !== null;
 
   readonly file = (sha256: Digest): FileEntry | null => this.#deps.head.store.servableFile(sha256);
+
+  readonly isBanned = (sha256: Digest): boolean => isBanned(this.#deps.head.view.state, sha256);
+
+  readonly name = (of: PackageName, label: string): Coordinates | null => nameOf(this.#deps.head.view.state, of, label)?.target ?? null;
+
+  readonly labels = async (of: PackageName, options: PageOptions<string>): Promise<readonly string[]> => {
+    const prefix = nameKey(of, '');
+    const after = options.after === null ? {} : { after: prefix + options.after };
+    const found = await this.#deps.head.store.records(prefix, { ...after, limit: options.limit });
+    return found.map(([key]) => key.slice(prefix.length));
+  };
+
+  readonly versions = async (of: PackageName, options: PageOptions<Coordinates>): Promise<readonly Coordinates[]> =>
+    await this.#deps.head.store.liveArtifacts({ of, ...options });
 
   readonly isFresh = (): boolean => this.#deps.clock.nowMs() - this.#deps.head.view.timeMs <= this.#maxHeadAgeMs;
 
@@ -49,7 +73,7 @@ export class StateLedger implements Ledger {
     return peers.filter((peer) => peer !== null).filter((peer) => peer !== peerId);
   };
 
-  readonly list = async (options: { readonly after: Coordinates | null; readonly limit: number }): Promise<readonly Coordinates[]> => {
+  readonly list = async (options: PageOptions<Coordinates>): Promise<readonly Coordinates[]> => {
     return await this.#deps.head.store.liveArtifacts(options);
   };
 }

@@ -115,6 +115,8 @@ export function sampleRule(change: Partial<chain.PolicyRule> = {}): chain.Policy
     maxFiles: 4,
     minimumAgeMs: 0,
     manual: false,
+    requests: 'none',
+    platforms: [],
     ...change,
   };
 }

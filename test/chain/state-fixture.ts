@@ -136,6 +136,8 @@ export function parametersWith(publishers: readonly Digest[], changes: Partial<P
         maxFiles: 16,
         minimumAgeMs: 0,
         manual: false,
+        requests: 'none',
+        platforms: [],
       },
     ],
     ...changes,

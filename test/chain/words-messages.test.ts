@@ -52,6 +52,9 @@ t.test('the largest value that a schema allows fits its message', async (t) => {
     ['request for blocks', chain.blocksRequest, chain.MAX_REQUEST_BYTES],
     ['request for transactions', chain.transactionsRequest, chain.MAX_TRANSACTIONS_REQUEST_BYTES],
     ['request for help', chain.helpRequest, chain.MAX_REQUEST_BYTES],
+    ['request', chain.request, chain.MAX_REQUEST_MESSAGE_BYTES],
+    ['question about a build', chain.buildQuestion, chain.MAX_BUILD_QUESTION_BYTES],
+    ['report of a build', chain.buildReport, chain.MAX_BUILD_REPORT_BYTES],
     ['help', chain.helpResponse, chain.MAX_HELP_RESPONSE_BYTES],
   ];
   for (const [what, schema, limit] of table) {

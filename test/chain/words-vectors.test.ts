@@ -52,6 +52,14 @@ function claimVector(claim: chain.Claim): Vector {
   return { bytes: chain.encode(chain.claim, claim), identity: ['claimDigest', chain.claimDigest(sha256, claim)] };
 }
 
+const subject: chain.RequestSubject = {
+  ecosystem: 'docker',
+  registry: 'registry.example',
+  namespace: 'library',
+  name: 'alpine',
+  reference: '3.20',
+};
+const request: chain.Request = { subject, author: filled(0x11), timeMs: 1_700_000_000_000, signature };
 const reason = 'contains malware';
 const logLeaf = chain.encode(chain.logLeaf, {
   height: 7,
@@ -116,6 +124,7 @@ const vectors: Readonly<Record<string, Vector>> = {
   'payload-endorsement': { bytes: chain.endorsementPayload(chainId, digestOf(0xd1), 1_700_000_060_000) },
   'payload-candidate': { bytes: chain.candidatePayload(chainId, digestOf(0xd1), filled(0x11)) },
   'payload-refusal': { bytes: chain.refusalPayload(chainId, digestOf(0xd1), 'the upstream has other bytes') },
+  'payload-request': { bytes: chain.requestPayload(chainId, { subject, author: filled(0x11), timeMs: 1_700_000_000_000 }) },
   'payload-status': { bytes: chain.statusPayload(chainId, { height: 7, blockId: digestOf(0xb1), timeMs: 1_700_000_000_000 }) },
   'payload-consent': { bytes: chain.consentPayload(chainId, digestOf(0xd2), 'network') },
   'log-leaf': { bytes: logLeaf, identity: ['leafHash', chain.logLeafHash(sha256, logLeaf)] },
@@ -182,6 +191,24 @@ function messageVectors(): Readonly<Record<string, Vector>> {
     'transactions-response': { bytes: chain.encode(chain.transactionsResponse, { transactions: [filled(0xdd, 4)] }) },
     'help-request': { bytes: chain.encode(chain.helpRequest, { height: 7 }) },
     'help-response': { bytes: chain.encode(chain.helpResponse, { votes: [vote], proposals: [proposed] }) },
+    'message-request': {
+      bytes: chain.encode(chain.request, request),
+      identity: ['requestId', chain.requestIdOf(sha256, subject)],
+    },
+    'build-question-ask': { bytes: chain.encode(chain.buildQuestion, { kind: 'ask', request }) },
+    'build-question-report': {
+      bytes: chain.encode(chain.buildQuestion, { kind: 'report', requestId: chain.requestIdOf(sha256, subject) }),
+    },
+    'build-report': {
+      bytes: chain.encode(chain.buildReport, {
+        requestId: chain.requestIdOf(sha256, subject),
+        state: 'running',
+        detail: '',
+        startedMs: 1_700_000_000_000,
+        fetchedBytes: 4096,
+        verdicts: [{ nodeId, transactionId: id, verdict: 'endorsed', detail: '' }],
+      }),
+    },
     'key-proof': {
       bytes: chain.encode(chain.keyProof, { siblings: [digestOf(0xa3)], leaf: { path: digestOf(1), valueDigest: digestOf(2) } }),
     },

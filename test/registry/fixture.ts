@@ -4,7 +4,18 @@
  */
 
 import { createHash } from 'node:crypto';
-import { asDigest, type Coordinates, coordinatesKey, type Digest, digestToHex, type FileEntry } from '../../chain/index.ts';
+import {
+  asDigest,
+  type Coordinates,
+  coordinatesKey,
+  type Digest,
+  digestToHex,
+  type FileEntry,
+  nameKey,
+  type PackageName,
+  packageKey,
+  parseCoordinatesKey,
+} from '../../chain/index.ts';
 import {
   BlobStore,
   type Clock,
@@ -15,6 +26,7 @@ import {
   Library,
   type LibraryOptions,
   type Logger,
+  type PageOptions,
   type PeerJudge,
   type PeerRequests,
   PieceHasher,
@@ -109,9 +121,29 @@ export class MapLedger implements Ledger {
   readonly isFresh = (): boolean => this.fresh;
   readonly endorsers = (): readonly string[] => this.endorsersOf;
   readonly list = async (): Promise<readonly Coordinates[]> => [];
+  readonly names: Map<string, Coordinates> = new Map();
+  readonly isBanned = (sha256: Digest): boolean => this.banned.has(digestToHex(sha256));
+  readonly name = (of: PackageName, label: string): Coordinates | null => this.names.get(nameKey(of, label)) ?? null;
+  readonly labels = async (of: PackageName, { after, limit }: PageOptions<string>): Promise<readonly string[]> => {
+    const prefix = nameKey(of, '');
+    const labels = [...this.names.keys()].filter((key) => key.startsWith(prefix)).map((key) => key.slice(prefix.length));
+    return labels
+      .filter((label) => after === null || label > after)
+      .sort()
+      .slice(0, limit);
+  };
+  readonly versions = async (of: PackageName, { after, limit }: PageOptions<Coordinates>): Promise<readonly Coordinates[]> => {
+    const live = [...this.entries].filter(([key, entry]) => entry.kind === 'live' && key.startsWith(`${packageKey(of)}|`));
+    const keys = live.map(([key]) => key).filter((key) => after === null || key > coordinatesKey(after));
+    return keys
+      .sort()
+      .slice(0, limit)
+      .map(parseCoordinatesKey)
+      .filter((one) => one !== null);
+  };
 
-  commit(coordinates: Coordinates, files: readonly FileEntry[], height = 5): void {
-    this.entries.set(coordinatesKey(coordinates), { kind: 'live', height, committedMs: 0, files });
+  commit(coordinates: Coordinates, files: readonly FileEntry[], height = 5, dependencies: readonly Coordinates[] = []): void {
+    this.entries.set(coordinatesKey(coordinates), { kind: 'live', height, committedMs: 0, files, dependencies });
   }
 
   remove(coordinates: Coordinates, reason: string, height = 9): void {
