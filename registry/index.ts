@@ -11,6 +11,8 @@ export { StagedVersions } from './generic/staged-versions.ts';
 export { parseTarget } from './http-names.ts';
 export { tokenCheck } from './http-upload.ts';
 export { Library, type LibraryOptions } from './library.ts';
+export { type FetchedManifest, type OciUpstream, type OciUpstreamOptions, ociUpstream } from './oci/upstream.ts';
+export type { UpstreamCredentials } from './oci/upstream-auth.ts';
 export { BLOCK_BYTES, PieceHasher } from './pieces.ts';
 export type {
   Clock,

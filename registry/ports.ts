@@ -74,13 +74,14 @@ export interface PeerRequests {
 export interface UpstreamResponse {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
-  /** The body as it comes, with back-pressure; must be read to its end or left by `break`/`return`. Rejects with the transport's error. */
+  /** The body as it comes, with back-pressure; must be read to its end or left by `return`, also unread. Rejects with the transport's error. */
   readonly body: AsyncIterable<Uint8Array>;
 }
 
 /**
- * HTTP to the outside, for the upstream clients: one exchange, no redirect followed, no cookie kept. Rejects when the host can't be reached,
- * stays silent too long, or (`allowPrivate` false) resolves to a private, loopback or link-local address.
+ * HTTP to the outside, for the upstream clients: one exchange, no redirect followed, no cookie kept, nothing decompressed. Rejects when the
+ * host can't be reached or stays silent too long; and with a RegistryError, UPSTREAM_FAILED, when (`allowPrivate` false) its address is a
+ * private, loopback, link-local or multicast one at the time of connecting: asking again would not help. The signal ends the body, too.
  */
 export interface UpstreamHttp {
   readonly request: (

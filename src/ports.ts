@@ -19,6 +19,8 @@ export type {
   RequestOptions,
   Timer,
   Timers,
+  UpstreamHttp,
+  UpstreamResponse,
 } from '../registry/index.ts';
 
 export interface Random {

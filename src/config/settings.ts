@@ -31,6 +31,7 @@ export interface Config {
   readonly 'serve.maxHeadAgeMs': number;
   readonly 'publish.token': string;
   readonly 'publish.waitMs': number;
+  readonly 'upstream.urls': readonly string[];
   readonly 'consensus.signFromHeight': number | null;
   readonly 'log.level': LogLevel;
   readonly 'log.format': LogFormat;
@@ -90,6 +91,14 @@ const PEERS_OR_LISTS = {
   expected: `${PEERS.expected}, or http(s) URLs of lists of them`,
   max: 256,
 } as const;
+const URL_HOST = String.raw`(?:[A-Za-z0-9][A-Za-z0-9.-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?`;
+/** The id is as the chain has it (`isUpstreamId`); a path has no empty and no climbing segment. */
+const UPSTREAMS = {
+  kind: 'list',
+  pattern: new RegExp(String.raw`^[a-z0-9][a-z0-9-]{0,63}=https?://${URL_HOST}(?:/(?!\.{1,2}(?:/|$))[\w.~-]{1,128}){0,8}/?$`),
+  expected: 'ID=URL such as hub=https://registry.example, without user, query and fragment',
+  max: 64,
+} as const;
 const PORT = { kind: 'integer', min: 0, max: 65_535 } as const;
 const BYTES = { kind: 'integer', min: 1_048_576, max: Number.MAX_SAFE_INTEGER } as const;
 const HEIGHT = { kind: 'integer', min: 1, max: Number.MAX_SAFE_INTEGER, orNull: true } as const;
@@ -134,6 +143,11 @@ export const SETTINGS: { readonly [K in ConfigKey]: Setting<Config[K]> } = {
   ),
   'publish.token': secret('Token for publishing. Empty: the file publish-token in the data folder; without one nothing is published.'),
   'publish.waitMs': setting(duration(0, 600_000), 60_000, 'How long a publication waits for its commit before it answers.', 'ms'),
+  'upstream.urls': setting(
+    UPSTREAMS,
+    [],
+    "ID=URL: where this authority fetches from, by the upstream ids of the network's policy; credentials are in the file upstream-credentials.",
+  ),
   'consensus.signFromHeight': setting<number | null>(
     HEIGHT,
     null,

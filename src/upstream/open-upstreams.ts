@@ -1,0 +1,49 @@
+/**
+ * The upstreams of this authority, from its configuration: each id that the network's policy may name, with its URL and, if the file has some,
+ * its credentials. Never asks anything by itself.
+ */
+
+import { type OciUpstream, ociUpstream } from '../../registry/index.ts';
+import { type Config, ConfigError } from '../config/index.ts';
+import type { Clock, Logger, Timers } from '../ports.ts';
+import { loadUpstreamCredentials } from './credentials.ts';
+import { UndiciHttp } from './http.ts';
+
+export interface OpenUpstreams {
+  /** By upstream id. */
+  readonly upstreams: ReadonlyMap<string, OciUpstream>;
+  /** Ends what is under way. */
+  readonly close: () => Promise<void>;
+}
+
+/** Throws a ConfigError for an id named twice or a URL that is none, and what `loadUpstreamCredentials` throws. */
+export async function openUpstreams(
+  config: Pick<Config, 'upstream.urls'>,
+  dataDir: string,
+  deps: { readonly clock: Clock; readonly timers: Timers; readonly log: Logger },
+): Promise<OpenUpstreams> {
+  const urls = parseUpstreamUrls(config['upstream.urls']);
+  const credentials = await loadUpstreamCredentials(dataDir, [...urls.keys()]);
+  const http = new UndiciHttp();
+  const upstreams = new Map<string, OciUpstream>();
+  for (const [id, url] of urls) {
+    const known = credentials.get(id) ?? null;
+    if (known !== null && url.startsWith('http:')) deps.log.warn({ upstream: id }, 'credentials of an upstream travel in plain http');
+    upstreams.set(id, ociUpstream({ id, url, credentials: known }, { http, ...deps }));
+  }
+  return { upstreams, close: () => http.close() };
+}
+
+/** `ID=URL` each, as the setting's own pattern allows. */
+function parseUpstreamUrls(entries: readonly string[]): ReadonlyMap<string, string> {
+  const urls = new Map<string, string>();
+  const bad = (why: string): ConfigError => new ConfigError('bad-value', `upstream.urls: ${why}`, { key: 'upstream.urls' });
+  for (const entry of entries) {
+    const id = entry.slice(0, entry.indexOf('='));
+    const url = entry.slice(id.length + 1);
+    if (urls.has(id)) throw bad(`expected one URL for ${id}, got a second`);
+    if (!URL.canParse(url)) throw bad(`expected a URL for ${id}, got ${JSON.stringify(url)}`);
+    urls.set(id, url);
+  }
+  return urls;
+}
