@@ -16,6 +16,7 @@ import {
   MAX_VALIDATORS,
   refusal,
   request,
+  requestSubject,
   sealedTransaction,
   signedProposal,
   signedVote,
@@ -126,8 +127,9 @@ export const MAX_BUILD_QUESTION_BYTES: number = 4 * KIB;
 /** What an authority knows of a request: its own state, and each authority's verdict as far as it was heard. For people; never a proof. */
 export const buildReport = record({
   requestId: digest,
-  /** unknown: never asked for, or forgotten. absent: the upstream has no such thing. busy: ask again later. */
-  state: oneOf('unknown', 'busy', 'running', 'committed', 'absent', 'refused'),
+  subject: nullable(requestSubject),
+  /** unknown: never asked for, or forgotten. absent: the upstream has no such thing. busy: ask again later. failed: the upstream could not be asked. */
+  state: oneOf('unknown', 'busy', 'running', 'committed', 'absent', 'refused', 'failed'),
   detail: text(512),
   startedMs: uint(),
   fetchedBytes: uint(),

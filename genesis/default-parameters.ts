@@ -30,23 +30,36 @@ export const DEFAULT_PARAMETERS: Parameters = {
   policy: [],
 };
 
-/** A localnet's authorities may publish below generic/demo, files of up to 4 GiB. */
+/** The upstream id under which a localnet's policy lets images of `docker.io` in. */
+export const LOCALNET_UPSTREAM = 'docker-hub';
+
+/**
+ * A localnet's authorities may publish below generic/demo, files of up to 4 GiB; and every node may ask them for any image of `docker.io`,
+ * which they fetch from the upstream `docker-hub` of their own configuration.
+ */
 export function localnetPolicy(publishers: readonly Digest[]): readonly PolicyRule[] {
-  const rule = {
+  const rule = { maxFileBytes: 4_294_967_296, maxFiles: 1024, minimumAgeMs: 0, manual: false, platforms: [] } as const;
+  const demo = {
+    ...rule,
     ecosystem: 'generic',
     registry: '',
     verification: 'published',
     upstream: null,
     publishers,
-    maxFileBytes: 4_294_967_296,
-    maxFiles: 1024,
-    minimumAgeMs: 0,
-    manual: false,
     requests: 'none',
-    platforms: [],
   } as const;
   return [
-    { ...rule, namespace: 'demo' },
-    { ...rule, namespace: 'demo/*' },
+    { ...demo, namespace: 'demo' },
+    { ...demo, namespace: 'demo/*' },
+    {
+      ...rule,
+      ecosystem: 'docker',
+      registry: 'docker.io',
+      namespace: '*',
+      verification: 'mirrored',
+      upstream: LOCALNET_UPSTREAM,
+      publishers: [],
+      requests: 'everyone',
+    },
   ];
 }

@@ -11,6 +11,10 @@ export { StagedVersions } from './generic/staged-versions.ts';
 export { parseTarget } from './http-names.ts';
 export { tokenCheck } from './http-upload.ts';
 export { Library, type LibraryOptions } from './library.ts';
+export { ociChecker } from './oci/checker.ts';
+export { UpstreamImages } from './oci/images.ts';
+export { parseImageReference, subjectOf } from './oci/reference.ts';
+export { ociResolver } from './oci/resolver.ts';
 export { type FetchedManifest, type OciUpstream, type OciUpstreamOptions, ociUpstream } from './oci/upstream.ts';
 export type { UpstreamCredentials } from './oci/upstream-auth.ts';
 export { BLOCK_BYTES, PieceHasher } from './pieces.ts';
@@ -44,4 +48,6 @@ export type {
   PublishResult,
   Requesting,
   RequestOutcome,
+  Resolution,
+  Resolver,
 } from './types.ts';

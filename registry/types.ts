@@ -2,7 +2,7 @@
  * The edges of the registry floor: what an ecosystem's adapter asks of the chain, of the files and of the endorsement flow.
  */
 
-import type { Claim, Coordinates, Digest, FileEntry, PackageName, RequestSubject } from '../chain/index.ts';
+import type { AddArtifact, Claim, Coordinates, Digest, FileEntry, PackageName, PolicyRule, RequestSubject } from '../chain/index.ts';
 
 /** What the chain says of one package version. */
 export type LedgerEntry =
@@ -89,4 +89,21 @@ export type CheckVerdict = { readonly kind: 'genuine' } | { readonly kind: 'refu
 /** How an ecosystem checks a claim by this node's own means (fetching staged bytes from the author, or an upstream). */
 export interface ClaimChecker {
   readonly check: (claim: Claim, context: { readonly authorPeerId: string; readonly signal: AbortSignal }) => Promise<CheckVerdict>;
+}
+
+/** What an authority found at the upstream for a request, with all its bytes on its own disk. */
+export type Resolution =
+  /** `parts`: what belongs to it and is to be fetched too, each by itself (the images of an index). */
+  | { readonly kind: 'found'; readonly artifact: AddArtifact; readonly parts: readonly RequestSubject[] }
+  | { readonly kind: 'refused'; readonly reason: string };
+
+/** How an ecosystem finds what is asked for at its upstream. All reject with a RegistryError: UPSTREAM_ABSENT where there is no such thing. */
+export interface Resolver {
+  readonly resolve: (subject: RequestSubject, context: { readonly rule: PolicyRule; readonly signal: AbortSignal }) => Promise<Resolution>;
+  /** The version that a label names at the upstream now; cheap. */
+  readonly peek: (subject: RequestSubject, context: { readonly rule: PolicyRule; readonly signal: AbortSignal }) => Promise<string>;
+  /** Bytes fetched so far for the artifact. */
+  readonly fetchedBytes: (subject: RequestSubject) => number;
+  /** Null when requests may use the rule's upstream on this node, else why not. */
+  readonly mayUse: (rule: PolicyRule) => string | null;
 }

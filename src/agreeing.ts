@@ -3,8 +3,8 @@
  * mempool and the marks, which its operations speak of. The serving half is serving.ts; node.ts joins the two.
  */
 
-import type { Digest } from '../chain/index.ts';
-import { type ClaimChecker, genericChecker } from '../registry/index.ts';
+import { type Digest, ruleFor } from '../chain/index.ts';
+import { type ClaimChecker, genericChecker, type OciUpstream, ociChecker, UpstreamImages } from '../registry/index.ts';
 import { serveTransactions, Transactions } from './agreement/assembly.ts';
 import { GossipCourier } from './agreement/courier.ts';
 import { Engine } from './agreement/engine.ts';
@@ -18,6 +18,7 @@ import { EndorsementBook } from './claims/endorsement-book.ts';
 import { Marks } from './claims/marks.ts';
 import { DEFAULT_MEMPOOL_LIMITS, Mempool } from './claims/mempool.ts';
 import type { NodeDeps, NodeOptions } from './node-options.ts';
+import { VerdictBook } from './requests/verdict-book.ts';
 import type { Serving } from './serving.ts';
 
 /** Transactions told again in one go while a height stands still. */
@@ -35,7 +36,10 @@ export interface Agreement {
   readonly mempool: Mempool;
   readonly claimCourier: GossipClaimCourier;
   readonly marks: Marks;
+  readonly verdicts: VerdictBook;
   readonly pool: ClaimPool | null;
+  /** What this authority sees at its upstreams; null on a mirror. */
+  readonly images: UpstreamImages | null;
 }
 
 export function openAgreement(node: Identity, deps: NodeDeps, serving: Serving): Agreement {
@@ -43,11 +47,11 @@ export function openAgreement(node: Identity, deps: NodeDeps, serving: Serving):
   const { chainId } = node.options;
   const mempool = new Mempool(DEFAULT_MEMPOOL_LIMITS, { head: serving.head, verifier: world.verifier, sha256, clock: world.clock });
   const marks = new Marks({ store: world.nodeStore, clock: world.clock });
-  const claimCourier = new GossipClaimCourier({ ...world, ...serving, chainId, nodeId: node.nodeId, sha256, mempool, log });
-  if (!node.isAuthority) return { mempool, claimCourier, marks, pool: null };
+  const verdicts = new VerdictBook({ clock: world.clock, sha256 });
+  const claimCourier = new GossipClaimCourier({ ...world, ...serving, chainId, nodeId: node.nodeId, sha256, mempool, verdicts, log });
+  if (!node.isAuthority) return { mempool, claimCourier, marks, verdicts, pool: null, images: null };
   const book = new EndorsementBook({ chainId, nodeId: node.nodeId, store: world.nodeStore, signer: world.signer, clock: world.clock });
-  const generic = genericChecker({ transfer: { chainId } }, { ...world, ...serving, requests: world.network, judge: world.network, log });
-  const checkers = new Map<string, ClaimChecker>([['generic', generic]]);
+  const images = new UpstreamImages({ ...world, ...serving, upstreams: clientsOf(deps), log });
   const pool = new ClaimPool({
     ...world,
     ...deps,
@@ -57,12 +61,29 @@ export function openAgreement(node: Identity, deps: NodeDeps, serving: Serving):
     peerId: world.network.peerId,
     book,
     marks,
-    checkers,
+    checkers: checkersOf(node, deps, { serving, images }),
     courier: claimCourier,
   });
   claimCourier.start(pool);
   pool.start();
-  return { mempool, claimCourier, marks, pool };
+  return { mempool, claimCourier, marks, verdicts, pool, images };
+}
+
+function clientsOf({ upstreams }: NodeDeps): ReadonlyMap<string, OciUpstream> {
+  return new Map([...upstreams].map(([id, { client }]) => [id, client]));
+}
+
+/** How this authority checks claims, by ecosystem. */
+function checkersOf(
+  node: Identity,
+  { world, log }: NodeDeps,
+  { serving, images }: { readonly serving: Serving; readonly images: UpstreamImages },
+): ReadonlyMap<string, ClaimChecker> {
+  const transfer = { chainId: node.options.chainId };
+  return new Map([
+    ['generic', genericChecker({ transfer }, { ...world, ...serving, requests: world.network, judge: world.network, log })],
+    ['docker', ociChecker({ images, ruleFor: (name) => ruleFor(serving.head.parameters.policy, name) })],
+  ]);
 }
 
 export interface StartedEngine {

@@ -4,8 +4,17 @@
 
 import { type Digest, digestToHex } from '../chain/index.ts';
 
-export type TopicName = 'vote' | 'proposal' | 'certificate' | 'candidate' | 'endorsement' | 'refusal' | 'transaction' | 'status';
-export type ProtocolName = 'transactions' | 'help' | 'blocks' | 'status';
+export type TopicName =
+  | 'vote'
+  | 'proposal'
+  | 'certificate'
+  | 'candidate'
+  | 'endorsement'
+  | 'refusal'
+  | 'transaction'
+  | 'status'
+  | 'request';
+export type ProtocolName = 'transactions' | 'help' | 'blocks' | 'status' | 'build';
 
 export function topicOf(chainId: Digest, name: TopicName): string {
   return channel(chainId, name);

@@ -22,6 +22,7 @@ import { openLibp2pNetwork } from './network/libp2p-network.ts';
 import { type CairnNode, startNode } from './node.ts';
 import { NodeError } from './node-error.ts';
 import type { Logger, World } from './ports.ts';
+import { openUpstreams } from './upstream/open-upstreams.ts';
 import { systemClock, systemRandom, systemTimers } from './world/clock.ts';
 import { openDisk } from './world/disk.ts';
 import { usable } from './world/folder.ts';
@@ -101,6 +102,8 @@ async function open(parts: Process): Promise<void> {
   const lock = await usable(dataDir, () => lockFolder(dataDir));
   closes.push(() => lock.release());
   const world = await openWorld(parts);
+  const { upstreams, close: closeUpstreams } = await openUpstreams(config, dataDir, { clock: systemClock, timers: systemTimers, log });
+  closes.push(closeUpstreams);
   const node = await startNode(
     {
       version: versionOf(),
@@ -114,7 +117,7 @@ async function open(parts: Process): Promise<void> {
       maxHeadAgeMs: config['serve.maxHeadAgeMs'],
       signFromHeight: config['consensus.signFromHeight'],
     },
-    { world, sha256, log, metrics: metrics.metrics, fatal },
+    { world, upstreams, sha256, log, metrics: metrics.metrics, fatal },
   );
   closes.push(() => node.stop());
   observe(metrics, node);

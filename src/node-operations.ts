@@ -35,6 +35,8 @@ import type {
   ArtifactSummary,
   AuthorityStatus,
   BlockSummary,
+  BuildResult,
+  BuildStatus,
   LogEntry,
   LogQuery,
   Mark,
@@ -46,6 +48,8 @@ import type {
 } from './operations.ts';
 import type { Clock, Network, Timers } from './ports.ts';
 import { describeCoordinates, parsePurl } from './purl.ts';
+import { Builds } from './requests/builds.ts';
+import type { Requests } from './requests/requests.ts';
 import type { BlockSync } from './sync/block-sync.ts';
 
 const SUBMIT_TIMEOUT_MS = 30_000;
@@ -69,6 +73,7 @@ export interface OperationsDeps {
   readonly mempool: Mempool;
   readonly marks: Marks;
   readonly publications: Publications;
+  readonly requests: Requests;
   readonly claimCourier: GossipClaimCourier;
   /** Null on a mirror. */
   readonly pool: ClaimPool | null;
@@ -82,10 +87,12 @@ export interface OperationsDeps {
 export class Operations implements NodeOperations {
   readonly #options: OperationsOptions;
   readonly #deps: OperationsDeps;
+  readonly #builds: Builds;
 
   constructor(options: OperationsOptions, deps: OperationsDeps) {
     this.#options = options;
     this.#deps = deps;
+    this.#builds = new Builds(deps);
   }
 
   readonly status = async (): Promise<NodeStatus> => {
@@ -154,7 +161,7 @@ export class Operations implements NodeOperations {
 
   readonly log = async (query: LogQuery): Promise<readonly LogEntry[]> => {
     const { store } = this.#deps.head;
-    const indexes = query.key === null ? this.#logIndexes(query) : await this.#historyOf(query.key, query);
+    const indexes = await this.#indexesOf(query);
     return indexes.flatMap((index) => {
       const leaf = store.leaf(index);
       return leaf === null ? [] : this.#entryOf(leaf);
@@ -167,6 +174,10 @@ export class Operations implements NodeOperations {
   readonly marks = async (): Promise<readonly Mark[]> => await this.#deps.marks.list();
 
   readonly unmark = async (target: string): Promise<boolean> => await this.#deps.publications.unmark(target);
+
+  readonly build = (image: string): BuildResult => this.#builds.build(image);
+
+  readonly buildStatus = async (id: string): Promise<BuildStatus | null> => await this.#builds.status(id);
 
   readonly block = (height: number): BlockSummary | null => {
     const found = this.#blockAt(height);
@@ -227,6 +238,22 @@ export class Operations implements NodeOperations {
     const stored = this.#deps.head.store.block(height);
     const block = stored === null ? null : decodeBlock(stored.block);
     return block?.ok === true ? block.value : null;
+  }
+
+  async #indexesOf(query: LogQuery): Promise<readonly number[]> {
+    if (query.key !== null) return await this.#historyOf(query.key, query);
+    return query.package === null ? this.#logIndexes(query) : await this.#historyOfPackage(query.package, query);
+  }
+
+  /** Places in the log of the operations about one package: its versions and its names. */
+  async #historyOfPackage(name: string, query: LogQuery): Promise<readonly number[]> {
+    const { store } = this.#deps.head;
+    const found = await Promise.all(
+      [`artifact|${name}|`, `name|${name}|`].map((prefix) => store.histories(prefix, { limit: MAX_HISTORY })),
+    );
+    const wanted = found.flat().filter((entry) => entry.height >= query.fromHeight);
+    const indexes = wanted.map((entry) => entry.logIndex).sort((left, right) => (query.latest ? right - left : left - right));
+    return indexes.slice(0, query.limit);
   }
 
   /** Places in the log of the whole chain from a height on. */

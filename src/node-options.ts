@@ -1,6 +1,7 @@
 /** What a node is told when it starts, and what it is given to work with. */
 
 import type { Digest, NodeRecord, Parameters, Sha256 } from '../chain/index.ts';
+import type { OciUpstream } from '../registry/index.ts';
 import type { Metrics } from './metrics/types.ts';
 import type { Logger, World } from './ports.ts';
 
@@ -18,8 +19,17 @@ export interface NodeOptions {
   readonly signFromHeight: number | null;
 }
 
+/** Where this authority fetches from. */
+export interface Upstream {
+  readonly client: OciUpstream;
+  /** True when requests of others may use it: it takes no credentials, or its operator allows it. */
+  readonly isShared: boolean;
+}
+
 export interface NodeDeps {
   readonly world: World;
+  /** By the upstream ids of the network's policy; empty on a mirror. */
+  readonly upstreams: ReadonlyMap<string, Upstream>;
   readonly sha256: Sha256;
   readonly log: Logger;
   readonly metrics: Metrics;

@@ -16,6 +16,8 @@ import { Operations } from './node-operations.ts';
 import type { NodeDeps, NodeOptions } from './node-options.ts';
 import type { NodeOperations } from './operations.ts';
 import type { Signer } from './ports.ts';
+import { type Asking, openAsking } from './requesting.ts';
+import type { Requests } from './requests/requests.ts';
 import { openServing, type Serving, settleFiles, startHousekeeping } from './serving.ts';
 import { BlockSync } from './sync/block-sync.ts';
 
@@ -27,6 +29,7 @@ export interface CairnNode {
   readonly library: Library;
   readonly staging: Staging;
   readonly publications: Publications;
+  readonly requests: Requests;
   readonly mempool: Mempool;
   readonly blobs: BlobStore;
   /** Null on a mirror. */
@@ -46,6 +49,7 @@ export async function startNode(options: NodeOptions, deps: NodeDeps): Promise<C
   const identity = { options, nodeId, isAuthority };
   const agreement = openAgreement(identity, deps, serving);
   const publications = new Publications({ nodeId: isAuthority ? nodeId : null, ...serving, ...agreement, sha256: deps.sha256 });
+  const asking: Asking = openAsking(identity, deps, { serving, agreement });
   let started: StartedEngine | null = null;
   const sync = new BlockSync(
     { chainId: options.chainId, nodeId: isAuthority ? nodeId : null },
@@ -67,9 +71,10 @@ export async function startNode(options: NodeOptions, deps: NodeDeps): Promise<C
   );
   const operations = new Operations(
     { version: options.version, name: options.name, nodeId, chainId: options.chainId, startedMs },
-    { ...world, ...serving, ...agreement, sync, publications, engine, sha256: deps.sha256 },
+    { ...world, ...serving, ...agreement, sync, publications, requests: asking.requests, engine, sha256: deps.sha256 },
   );
   const stopHousekeeping = startHousekeeping(options, { serving, timers: world.timers, log: deps.log });
+  asking.start();
   await world.network.start();
   sync.start();
   await publications.resume();
@@ -78,10 +83,12 @@ export async function startNode(options: NodeOptions, deps: NodeDeps): Promise<C
     ...serving,
     ...agreement,
     publications,
+    requests: asking.requests,
     engine,
     sync,
     stop: async () => {
       stopHousekeeping();
+      asking.stop();
       sync.stop();
       agreement.pool?.stop();
       await serving.library.stop();

@@ -58,6 +58,8 @@ export interface NodeStatus {
 export interface LogQuery {
   /** A state key, as in SPEC §4, or null for all. */
   readonly key: string | null;
+  /** All keys of one package, written `ecosystem|registry|namespace|name`, or null for all. */
+  readonly package: string | null;
   readonly fromHeight: number;
   readonly limit: number;
   /** Newest first. */
@@ -110,6 +112,35 @@ export type SubmitResult =
   | { readonly kind: 'committed'; readonly height: number; readonly latencyMs: number }
   | { readonly kind: 'refused'; readonly reason: string };
 
+/** What became of asking for a build. `id`: 64 hex digits, the same whoever asks for the same thing. */
+export type BuildResult =
+  | { readonly kind: 'started' | 'running'; readonly id: string; readonly image: string }
+  | { readonly kind: 'exists'; readonly id: string; readonly image: string; readonly height: number; readonly version: string }
+  | { readonly kind: 'refused'; readonly reason: string };
+
+/** One authority's verdict on one candidate, as it was heard. */
+export interface BuildVerdict {
+  readonly authority: string;
+  readonly candidate: string;
+  readonly verdict: 'endorsed' | 'refused' | 'silent';
+  /** What it saw: what the candidate claims, or why it was refused. */
+  readonly detail: string;
+}
+
+export interface BuildStatus {
+  readonly id: string;
+  readonly image: string | null;
+  readonly state: 'running' | 'success' | 'failure' | 'unknown';
+  readonly detail: string;
+  readonly startedMs: number | null;
+  /** Bytes that the authorities have fetched for it, each by itself: the most that one tells. */
+  readonly fetchedBytes: number;
+  /** Of the version on the chain, where it is there. */
+  readonly height: number | null;
+  readonly version: string | null;
+  readonly verdicts: readonly BuildVerdict[];
+}
+
 export interface NodeOperations {
   readonly status: () => Promise<NodeStatus>;
   readonly peers: () => readonly PeerStatus[];
@@ -121,6 +152,10 @@ export interface NodeOperations {
   readonly markRemoval: (target: string, reason: string | null) => Promise<MarkResult>;
   readonly marks: () => Promise<readonly Mark[]>;
   readonly unmark: (target: string) => Promise<boolean>;
+  /** Asks the authorities to fetch, check and commit an image, written as Docker users write it. */
+  readonly build: (image: string) => BuildResult;
+  /** Null for what is no id. */
+  readonly buildStatus: (id: string) => Promise<BuildStatus | null>;
   readonly block: (height: number) => BlockSummary | null;
   /** Takes an endorsed transaction (canonical bytes of a sealed transaction), passes it on, and waits until it is committed here. */
   readonly submit: (sealed: Uint8Array) => Promise<SubmitResult>;

@@ -35,6 +35,7 @@ import {
   headerKey,
   historyEntry,
   historyKey,
+  historyPrefix,
   leafKey,
   liveKey,
   logEntry,
@@ -172,6 +173,13 @@ export class ChainReader {
       reverse: true,
     };
     const found = await this.values.records(range, historyEntry);
+    return found.map(([stored, { logIndex }]) => ({ height: Number(stored.slice(-16)), logIndex }));
+  }
+
+  /** Operations about all state keys that begin so, in the order of key and height. */
+  async histories(prefix: string, options: { readonly limit: number }): Promise<readonly HistoryEntry[]> {
+    const { from, to } = rangeOf(historyPrefix(prefix));
+    const found = await this.values.records({ from, to, limit: options.limit }, historyEntry);
     return found.map(([stored, { logIndex }]) => ({ height: Number(stored.slice(-16)), logIndex }));
   }
 

@@ -86,6 +86,7 @@ export const stateKeyOf = (key: string): string => `s|${key}`;
 export const nodeKeyOf = (hash: string): string => `n|${hash}`;
 export const transactionKey = (id: Digest): string => `t|${digestToHex(id)}`;
 export const historyKey = (key: string, height: number): string => `k|${key}#${digits(height)}`;
+export const historyPrefix = (keyPrefix: string): string => `k|${keyPrefix}`;
 export const liveKey = (artifactKey: string): string => `a|${artifactKey}`;
 export const fileKey = (sha256: string): string => `f|${sha256}`;
 export const useKey = (sha256: string, artifactKey: string): string => `u|${sha256}|${artifactKey}`;

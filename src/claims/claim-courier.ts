@@ -31,6 +31,7 @@ import { verdictOn } from '../crypto/verdict.ts';
 import type { Head } from '../ledger/head.ts';
 import type { Members } from '../ledger/members.ts';
 import type { Logger, MessageVerdict, Network, SignatureVerifier, Signer } from '../ports.ts';
+import type { VerdictBook } from '../requests/verdict-book.ts';
 import type { ClaimCourier, ClaimPool } from './claim-pool.ts';
 import type { Mempool } from './mempool.ts';
 
@@ -47,6 +48,8 @@ export interface GossipClaimCourierDeps {
   readonly head: Head;
   readonly members: Members;
   readonly mempool: Mempool;
+  /** Hears of every verdict, this node's own too. */
+  readonly verdicts: VerdictBook;
   readonly log: Logger;
 }
 
@@ -67,16 +70,19 @@ export class GossipClaimCourier implements ClaimCourier {
   }
 
   sendCandidate(candidate: Candidate, attempt: number): void {
+    this.#deps.verdicts.candidate(transactionId(this.#deps.sha256, candidate.claims), candidate.claims);
     this.#publish('candidate', encode(candidateMessage, { candidate, attempt }));
   }
 
   sendEndorsement(id: Digest, endorsement: Endorsement): void {
+    this.#deps.verdicts.endorsed(id, endorsement.nodeId);
     this.#publish('endorsement', encode(endorsementMessage, { transactionId: id, endorsement, attempt: this.#nextAttempt() }));
   }
 
   sendRefusal(id: Digest, reason: string): void {
-    const { signer, chainId, nodeId } = this.#deps;
+    const { signer, chainId, nodeId, verdicts } = this.#deps;
     const short = shortened(reason);
+    verdicts.refused(id, nodeId, short);
     const signature = signer.sign('consensus', refusalPayload(chainId, id, short));
     const refusal = { transactionId: id, nodeId, reason: short, signature };
     this.#publish('refusal', encode(refusalMessage, { refusal, attempt: this.#nextAttempt() }));
@@ -113,7 +119,7 @@ export class GossipClaimCourier implements ClaimCourier {
   }
 
   async #onCandidate(pool: ClaimPool, data: Uint8Array): Promise<MessageVerdict> {
-    const { chainId, head, members, verifier, sha256, network } = this.#deps;
+    const { chainId, head, members, verifier, sha256, network, verdicts } = this.#deps;
     const message = decode(candidateMessage, data, { maxBytes: MAX_CANDIDATE_MESSAGE_BYTES });
     if (!message.ok) return 'reject';
     const { candidate } = message.value;
@@ -124,6 +130,7 @@ export class GossipClaimCourier implements ClaimCourier {
     if (valid !== true) return valid === null ? 'ignore' : 'reject';
     if (checkTransactionShape(candidate.claims, head.parameters) !== null) return 'reject';
     const taken = pool.candidateReceived(candidate, network.peerIdOf(candidate.author));
+    if (taken === 'taken') verdicts.candidate(id, candidate.claims);
     return taken === 'taken' || taken === 'again' ? 'accept' : 'ignore';
   }
 
@@ -137,6 +144,7 @@ export class GossipClaimCourier implements ClaimCourier {
     const payload = endorsementPayload(chainId, id, endorsement.expiresMs);
     const valid = await verdictOn(verifier, { publicKey, message: payload, signature: endorsement.signature });
     if (valid !== true) return valid === null ? 'ignore' : 'reject';
+    this.#deps.verdicts.endorsed(id, endorsement.nodeId);
     pool.endorsementReceived(id, endorsement);
     return 'accept';
   }
@@ -151,6 +159,7 @@ export class GossipClaimCourier implements ClaimCourier {
     const payload = refusalPayload(chainId, refusal.transactionId, refusal.reason);
     const valid = await verdictOn(verifier, { publicKey, message: payload, signature: refusal.signature });
     if (valid !== true) return valid === null ? 'ignore' : 'reject';
+    this.#deps.verdicts.refused(refusal.transactionId, refusal.nodeId, refusal.reason);
     pool.refusalReceived(refusal.transactionId, refusal.nodeId, refusal.reason);
     return 'accept';
   }

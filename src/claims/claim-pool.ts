@@ -25,7 +25,7 @@ import type { Head } from '../ledger/head.ts';
 import type { Metrics } from '../metrics/types.ts';
 import type { Clock, Logger, Signer, Timer, Timers } from '../ports.ts';
 import type { EndorsementBook } from './endorsement-book.ts';
-import { type JudgeDeps, judge, type Verdict } from './judge.ts';
+import { type JudgeDeps, judge, needsMark, type Verdict } from './judge.ts';
 import { hasBetterRival, newPending, type Outcome, type Pending, quorumOf, refusalOf, refusedReason } from './pending.ts';
 
 const TICK_MS = 1_000;
@@ -39,6 +39,8 @@ const ANSWER_MS = 2_000;
 const SWEEP_MS = 600_000;
 const FORGET_MS = 600_000;
 const CHECK_TIMEOUT_MS = 600_000;
+/** What was refused is looked at again, when its author still says it: the upstream may have come to agree. */
+const RECHECK_MS = 15_000;
 const MAX_PENDING = 4_096;
 const MAX_PENDING_AN_AUTHOR = 1_024;
 const MAX_CHECKS = 8;
@@ -82,6 +84,11 @@ export class ClaimPool {
 
   get size(): number {
     return this.#pending.size;
+  }
+
+  /** True for a candidate that this pool knows and the chain has not decided. */
+  has(id: Digest): boolean {
+    return this.#pending.has(digestToHex(id));
   }
 
   start(): void {
@@ -185,7 +192,7 @@ export class ClaimPool {
         this.#settle(key, pending, { kind: 'refused', reason: 'the mark was taken back' });
         continue;
       }
-      const byHand = pending.state === 'refused' && pending.candidate.claims.some((claim) => claim.kind !== 'AddArtifact');
+      const byHand = pending.state === 'refused' && pending.candidate.claims.some((claim) => needsMark(this.#deps, claim));
       if (pending.state !== 'unmarked' && !byHand) continue;
       pending.state = 'queued';
       pending.refusals.delete(digestToHex(this.#deps.nodeId));
@@ -268,6 +275,7 @@ export class ClaimPool {
       log.info({ transactionId: digestToHex(pending.id), keys: claims.map(keyOf) }, "a candidate waits for the mark of this node's admin");
       return;
     }
+    pending.checkedMs = this.#deps.clock.nowMs();
     if (verdict.kind === 'genuine') return await this.#endorse(pending);
     pending.state = 'refused';
     metrics.claimsRefused(claims.length);
@@ -341,8 +349,12 @@ export class ClaimPool {
       this.#startChecks();
     }
     if (pending.state === 'refused') {
-      const reason = pending.refusals.get(digestToHex(this.#deps.nodeId));
+      const own = digestToHex(this.#deps.nodeId);
+      const reason = pending.refusals.get(own);
       if (reason !== undefined) this.#deps.courier.sendRefusal(pending.id, reason);
+      if (pending.takenUntilMs !== null || nowMs - pending.checkedMs < RECHECK_MS || !isOfUpstream(pending.candidate)) return;
+      pending.state = 'queued';
+      this.#startChecks();
     }
   }
 
@@ -410,7 +422,7 @@ export class ClaimPool {
 
   /** False once this node's admin has taken back the mark that an endorsement of it followed from. */
   #standsMarked(pending: Pending): boolean {
-    return pending.candidate.claims.every((claim) => claim.kind === 'AddArtifact' || this.#deps.marks.covers(claim) === 'yes');
+    return pending.candidate.claims.every((claim) => !needsMark(this.#deps, claim) || this.#deps.marks.covers(claim) === 'yes');
   }
 
   /** What an admin marked waits for the other admins, for as long as the mark stands. */
@@ -419,4 +431,9 @@ export class ClaimPool {
     invariant(first !== undefined, 'a transaction holds at least one claim');
     return pending.own && this.#deps.marks.get(keyOf(first)) !== null;
   }
+}
+
+/** What a look at the upstream decides costs little to look at again; bytes of a publisher would have to be fetched anew. */
+function isOfUpstream({ claims }: Candidate): boolean {
+  return claims.every((claim) => claim.kind === 'SetName' || (claim.kind === 'AddArtifact' && claim.source.kind === 'upstream'));
 }

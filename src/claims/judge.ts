@@ -3,7 +3,7 @@
  * the bytes. SPEC §3.5. Knows nothing of other authorities' verdicts.
  */
 
-import { type AddArtifact, type Claim, checkAgainstPolicy, ruleFor } from '../../chain/index.ts';
+import { type Claim, checkAgainstPolicy, ruleFor } from '../../chain/index.ts';
 import type { CheckVerdict, ClaimChecker } from '../../registry/index.ts';
 import type { Head } from '../ledger/head.ts';
 import type { Marks } from './marks.ts';
@@ -23,23 +23,43 @@ export interface JudgeContext {
   readonly signal: AbortSignal;
 }
 
-/** Judges every claim of a transaction; the first that is not genuine decides. */
+/** Judges every claim of a transaction, labels first since they cost only a look; the first that is not genuine decides. */
 export async function judge(deps: JudgeDeps, claims: readonly Claim[], context: JudgeContext): Promise<Verdict> {
-  for (const claim of claims) {
-    const verdict = claim.kind === 'AddArtifact' ? await judgeArtifact(deps, claim, context) : judgeMarked(deps, claim);
+  const labels = claims.filter((claim) => claim.kind === 'SetName');
+  for (const claim of [...labels, ...claims.filter((one) => one.kind !== 'SetName')]) {
+    const verdict = await judgeClaim(deps, claim, context);
     if (verdict.kind !== 'genuine') return verdict;
   }
   return { kind: 'genuine' };
 }
 
-async function judgeArtifact(deps: JudgeDeps, claim: AddArtifact, context: JudgeContext): Promise<Verdict> {
-  const { parameters } = deps.head;
-  const refusal = checkAgainstPolicy(parameters, claim);
-  if (refusal !== null) return { kind: 'refused', reason: refusal.detail };
-  if (ruleFor(parameters.policy, claim.coordinates)?.manual === true && deps.marks.covers(claim) !== 'yes') return { kind: 'unmarked' };
-  const checker = deps.checkers.get(claim.coordinates.ecosystem);
-  if (checker === undefined) return { kind: 'refused', reason: `this node does not check ${claim.coordinates.ecosystem} packages` };
-  return await checker.check(claim, context);
+async function judgeClaim(deps: JudgeDeps, claim: Claim, context: JudgeContext): Promise<Verdict> {
+  if (claim.kind === 'AddArtifact') {
+    const refusal = checkAgainstPolicy(deps.head.parameters, claim);
+    if (refusal !== null) return { kind: 'refused', reason: refusal.detail };
+  }
+  if (needsMark(deps, claim)) {
+    const verdict = judgeMarked(deps, claim);
+    if (verdict.kind !== 'genuine' || claim.kind !== 'AddArtifact') return verdict;
+  }
+  const { ecosystem } = claim.kind === 'AddArtifact' ? claim.coordinates : (claim as SetName);
+  const checker = deps.checkers.get(ecosystem);
+  return checker === undefined
+    ? { kind: 'refused', reason: `this node does not check ${ecosystem} packages` }
+    : await checker.check(claim, context);
+}
+
+type SetName = Extract<Claim, { readonly kind: 'SetName' }>;
+
+/**
+ * True for what takes this node's admin's hand: everything but versions, and labels of what comes from an upstream; of those too what the
+ * policy wants so, and a version that was removed before.
+ */
+export function needsMark({ head }: Pick<JudgeDeps, 'head'>, claim: Claim): boolean {
+  const { policy } = head.parameters;
+  if (claim.kind === 'AddArtifact') return claim.replaces !== null || ruleFor(policy, claim.coordinates)?.manual === true;
+  const rule = claim.kind === 'SetName' ? ruleFor(policy, claim) : null;
+  return rule === null || rule.upstream === null || rule.manual;
 }
 
 function judgeMarked(deps: JudgeDeps, claim: Claim): Verdict {

@@ -39,6 +39,8 @@ export interface Pending {
   takenUntilMs: number | null;
   sentMs: number;
   answeredMs: number;
+  /** When the own check ended. */
+  checkedMs: number;
   attempt: number;
   quorumMs: number | null;
   sealedMs: number | null;
@@ -55,6 +57,7 @@ export function newPending(from: Pick<Pending, 'id' | 'candidate' | 'authorPeerI
     takenUntilMs: null,
     sentMs: 0,
     answeredMs: 0,
+    checkedMs: 0,
     attempt: 0,
     quorumMs: null,
     sealedMs: null,

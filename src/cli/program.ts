@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { addAdd } from './commands/add.ts';
+import { addBuild } from './commands/build.ts';
 import { addConfig } from './commands/config.ts';
 import { addGenesis } from './commands/genesis.ts';
 import { addInspectLog } from './commands/inspect-log.ts';
@@ -50,7 +51,8 @@ Examples:
   cairn status --data localnet/node1
   cairn add hello.txt pkg:generic/demo/hello@1.0.0 --data localnet/node1`,
     );
-  for (const add of [addStart, addStatus, addList, addPing, addAdd, addRemove, addInspectLog, addConfig, addKeys, addGenesis]) add(program);
+  for (const add of [addStart, addStatus, addList, addPing, addAdd, addBuild, addRemove, addInspectLog, addConfig, addKeys, addGenesis])
+    add(program);
   addNode(program);
   for (const command of allCommands(program)) {
     command

@@ -32,6 +32,7 @@ export interface Config {
   readonly 'publish.token': string;
   readonly 'publish.waitMs': number;
   readonly 'upstream.urls': readonly string[];
+  readonly 'upstream.shared': readonly string[];
   readonly 'consensus.signFromHeight': number | null;
   readonly 'log.level': LogLevel;
   readonly 'log.format': LogFormat;
@@ -147,6 +148,11 @@ export const SETTINGS: { readonly [K in ConfigKey]: Setting<Config[K]> } = {
     UPSTREAMS,
     [],
     "ID=URL: where this authority fetches from, by the upstream ids of the network's policy; credentials are in the file upstream-credentials.",
+  ),
+  'upstream.shared': setting(
+    { kind: 'list', pattern: /^[a-z0-9][a-z0-9-]{0,63}$/, expected: 'upstream ids', max: 64 },
+    [],
+    'Upstreams with credentials whose content may be fetched on request of any node the policy lets ask: it becomes public in the network.',
   ),
   'consensus.signFromHeight': setting<number | null>(
     HEIGHT,

@@ -28,6 +28,7 @@ const logQuery = {
   additionalProperties: false,
   properties: {
     key: { type: 'string', minLength: 1, maxLength: 1024 },
+    package: { type: 'string', minLength: 1, maxLength: 1024 },
     fromHeight: { type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER, default: 0 },
     latest: { type: 'boolean', default: false },
     limit,
@@ -51,6 +52,18 @@ const removeBody = {
   required: ['target'],
   properties: { target, reason: { type: 'string', maxLength: 256, pattern: TEXT, nullable: true } },
 };
+const buildBody = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['image'],
+  properties: { image: { type: 'string', minLength: 1, maxLength: 512, pattern: TEXT } },
+};
+const buildQuery = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['id'],
+  properties: { id: { type: 'string', pattern: '^[0-9a-f]{64}$' } },
+};
 const unmarkBody = { type: 'object', additionalProperties: false, required: ['target'], properties: { target } };
 
 export function adminApp(options: { readonly token: string }, deps: AppDeps & { readonly operations: NodeOperations }): FastifyInstance {
@@ -70,6 +83,7 @@ export function adminApp(options: { readonly token: string }, deps: AppDeps & { 
   reads(app, deps.operations);
   blocks(app, deps.operations);
   orders(app, deps);
+  builds(app, deps);
   return app;
 }
 
@@ -86,11 +100,17 @@ function reads(app: FastifyInstance, operations: NodeOperations): void {
       return { artifacts: await operations.artifacts({ after: query.after ?? null, limit: query.limit }) };
     },
   );
-  app.get<{ Querystring: { key?: string; fromHeight: number; latest: boolean; limit: number } }>(
+  app.get<{ Querystring: { key?: string; package?: string; fromHeight: number; latest: boolean; limit: number } }>(
     '/log',
     { schema: { querystring: logQuery } },
     async ({ query }) => ({
-      entries: await operations.log({ key: query.key ?? null, fromHeight: query.fromHeight, limit: query.limit, latest: query.latest }),
+      entries: await operations.log({
+        key: query.key ?? null,
+        package: query.package ?? null,
+        fromHeight: query.fromHeight,
+        limit: query.limit,
+        latest: query.latest,
+      }),
     }),
   );
 }
@@ -104,6 +124,18 @@ function blocks(app: FastifyInstance, operations: NodeOperations): void {
     if (!(body instanceof Uint8Array)) return reply.code(415).send({ error: 'expected a sealed transaction as application/cbor' });
     const result = await operations.submit(new Uint8Array(body));
     return reply.code(result.kind === 'refused' ? 409 : 200).send(result);
+  });
+}
+
+function builds(app: FastifyInstance, { operations, log }: AppDeps & { readonly operations: NodeOperations }): void {
+  app.post<{ Body: { image: string } }>('/build', { schema: { body: buildBody } }, async ({ body }, reply) => {
+    const result = operations.build(body.image);
+    log.info({ image: body.image, result: result.kind }, 'build asked for');
+    return reply.code(result.kind === 'refused' ? 409 : 200).send(result);
+  });
+  app.get<{ Querystring: { id: string } }>('/build', { schema: { querystring: buildQuery } }, async ({ query }, reply) => {
+    const status = await operations.buildStatus(query.id);
+    return status ?? reply.code(404).send({ error: `${query.id} is no id of a build` });
   });
 }
 

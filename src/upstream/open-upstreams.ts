@@ -3,33 +3,36 @@
  * its credentials. Never asks anything by itself.
  */
 
-import { type OciUpstream, ociUpstream } from '../../registry/index.ts';
+import { ociUpstream } from '../../registry/index.ts';
 import { type Config, ConfigError } from '../config/index.ts';
+import type { Upstream } from '../node-options.ts';
 import type { Clock, Logger, Timers } from '../ports.ts';
 import { loadUpstreamCredentials } from './credentials.ts';
 import { UndiciHttp } from './http.ts';
 
 export interface OpenUpstreams {
   /** By upstream id. */
-  readonly upstreams: ReadonlyMap<string, OciUpstream>;
+  readonly upstreams: ReadonlyMap<string, Upstream>;
   /** Ends what is under way. */
   readonly close: () => Promise<void>;
 }
 
 /** Throws a ConfigError for an id named twice or a URL that is none, and what `loadUpstreamCredentials` throws. */
 export async function openUpstreams(
-  config: Pick<Config, 'upstream.urls'>,
+  config: Pick<Config, 'upstream.urls' | 'upstream.shared'>,
   dataDir: string,
   deps: { readonly clock: Clock; readonly timers: Timers; readonly log: Logger },
 ): Promise<OpenUpstreams> {
   const urls = parseUpstreamUrls(config['upstream.urls']);
   const credentials = await loadUpstreamCredentials(dataDir, [...urls.keys()]);
   const http = new UndiciHttp();
-  const upstreams = new Map<string, OciUpstream>();
+  const upstreams = new Map<string, Upstream>();
   for (const [id, url] of urls) {
     const known = credentials.get(id) ?? null;
     if (known !== null && url.startsWith('http:')) deps.log.warn({ upstream: id }, 'credentials of an upstream travel in plain http');
-    upstreams.set(id, ociUpstream({ id, url, credentials: known }, { http, ...deps }));
+    // What only this authority's credentials open must not become everybody's because somebody asked.
+    const isShared = known === null || config['upstream.shared'].includes(id);
+    upstreams.set(id, { client: ociUpstream({ id, url, credentials: known }, { http, ...deps }), isShared });
   }
   return { upstreams, close: () => http.close() };
 }

@@ -202,6 +202,7 @@ function messageVectors(): Readonly<Record<string, Vector>> {
     'build-report': {
       bytes: chain.encode(chain.buildReport, {
         requestId: chain.requestIdOf(sha256, subject),
+        subject,
         state: 'running',
         detail: '',
         startedMs: 1_700_000_000_000,

@@ -72,6 +72,24 @@ export function operationsDouble(overrides: Partial<NodeOperations> = {}): Opera
     ),
     marks: noted('marks', Promise.resolve([{ key: 'k', target: 'pkg:generic/demo/k@1', reason: 'r', markedMs: 1_700_000_000_000 }])),
     unmark: noted('unmark', Promise.resolve(true)),
+    build: (image) => {
+      calls.push(['build', image]);
+      return image === 'refused' ? { kind: 'refused', reason: 'no rule' } : { kind: 'started', id: 'f'.repeat(64), image };
+    },
+    buildStatus: noted(
+      'buildStatus',
+      Promise.resolve({
+        id: 'f'.repeat(64),
+        image: 'registry.example/team/app:1',
+        state: 'failure',
+        detail: 'two of four differ',
+        startedMs: 1_700_000_000_000,
+        fetchedBytes: 2048,
+        height: null,
+        version: null,
+        verdicts: [{ authority: 'node2', candidate: 'e'.repeat(64), verdict: 'refused', detail: 'other\u001b[31m bytes' }],
+      } as const),
+    ),
     block: (height) =>
       height > 7
         ? null

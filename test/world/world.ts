@@ -28,6 +28,7 @@ import { sha256 } from '../../src/crypto/sha256.ts';
 import { seedSigner } from '../../src/crypto/signer.ts';
 import { noMetrics } from '../../src/metrics/types.ts';
 import { type CairnNode, startNode } from '../../src/node.ts';
+import type { Upstream } from '../../src/node-options.ts';
 import type { FileSystem, SignatureVerifier, World } from '../../src/ports.ts';
 import { Inhabitant } from './inhabitant.ts';
 import { MemoryKeyValueStore } from './memory-key-value-store.ts';
@@ -47,6 +48,8 @@ export interface WorldOptions {
   readonly verifier?: SignatureVerifier;
   /** Default: Ed25519. */
   readonly signatures?: Signatures;
+  /** Where a node of that name fetches from. Default: nowhere. */
+  readonly upstreams?: (name: string) => ReadonlyMap<string, Upstream>;
   /** What differs from the default parameters. */
   readonly parameters?: Partial<Parameters>;
 }
@@ -155,7 +158,14 @@ export class VirtualWorld {
         maxHeadAgeMs: 3_600_000,
         signFromHeight: null,
       },
-      { world, sha256, log: one.logger(), metrics: noMetrics, fatal: (error) => one.life === life && one.fatals.push(error) },
+      {
+        world,
+        upstreams: this.#options.upstreams?.(one.name) ?? new Map(),
+        sha256,
+        log: one.logger(),
+        metrics: noMetrics,
+        fatal: (error) => one.life === life && one.fatals.push(error),
+      },
     );
     // It may have died on the way.
     if (one.life === life) one.node = node;

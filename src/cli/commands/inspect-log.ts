@@ -1,7 +1,10 @@
 /** `cairn inspect-log`: the operations of the chain as this node holds them: what was decided, when, by whom. */
 
 import { type Command, Option } from 'commander';
+import { packageKey } from '../../../chain/index.ts';
+import { parseImageReference, subjectOf } from '../../../registry/index.ts';
 import type { LogEntry } from '../../operations.ts';
+import { keyOfSubject } from '../../requests/subject.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { connect, type GlobalOptions } from '../context.ts';
 import { formatCsv, formatTable, print, printJson, type Table } from '../output.ts';
@@ -23,8 +26,8 @@ interface LogOptions extends GlobalOptions {
 export function addInspectLog(program: Command): void {
   program
     .command('inspect-log')
-    .description('show the operations on the chain, oldest first, or those about one package version or file')
-    .argument('[target...]', 'package URL or sha256:…; an ecosystem name may stand before it')
+    .description('show the operations on the chain, oldest first, or those about one package version, file or image')
+    .argument('[target...]', 'package URL or sha256:…; an ecosystem name may stand before it; or `docker` and an image')
     .addOption(new Option('--format <format>', 'how to print').choices(['json', 'csv', 'table']))
     .option('--fields <names>', `comma-separated, out of ${FIELDS.join(',')}`, parseFields)
     .option('--key <key>', 'a state key as it stands in the log, such as node/…')
@@ -37,15 +40,22 @@ export function addInspectLog(program: Command): void {
 Examples:
   cairn inspect-log --latest --limit 10 --data localnet/node1
   cairn inspect-log pkg:generic/demo/hello@1.0.0 --format json
+  cairn inspect-log docker alpine:3.20 --format csv --latest
+  cairn inspect-log docker registry.example/team/app
   cairn inspect-log --format csv --fields height,kind,key > log.csv`,
     )
     .action(async (target: readonly string[], _options: unknown, self: Command) => showLog(target, self.optsWithGlobals<LogOptions>()));
 }
 
 async function showLog(target: readonly string[], options: LogOptions): Promise<void> {
-  const key = keyOf(target, options);
+  const wanted = keysOf(target, options);
   const client = await connect(options);
-  const answer = await client.get('/log', { key, fromHeight: options.fromHeight, limit: options.limit, latest: options.latest === true });
+  const answer = await client.get('/log', {
+    ...wanted,
+    fromHeight: options.fromHeight,
+    limit: options.limit,
+    latest: options.latest === true,
+  });
   const { entries } = answer as { entries: readonly LogEntry[] };
   const format = options.format ?? (options.json === true ? 'json' : 'table');
   const fields = options.fields ?? (format === 'json' ? FIELDS : DEFAULT_FIELDS);
@@ -57,13 +67,30 @@ async function showLog(target: readonly string[], options: LogOptions): Promise<
   return print(format === 'csv' ? formatCsv(table) : formatTable(short));
 }
 
+/** What the log is asked for: all of it, one key, or one package. */
+interface Wanted {
+  readonly key: string | null;
+  readonly package: string | null;
+}
+
 /** One target, with its ecosystem before it or not, or --key. */
-function keyOf(target: readonly string[], options: LogOptions): string | null {
-  const named = target.length === 2 && target[1]?.startsWith(`pkg:${target[0]}/`) ? target.slice(1) : target;
-  const [first] = named;
-  if (named.length > 1) throw new CliError(EXIT.usage, `expected one package URL or sha256:…, got ${named.join(' ')}`);
+function keysOf(target: readonly string[], options: LogOptions): Wanted {
+  const [first, second] = target;
   if (first !== undefined && options.key !== undefined) throw new CliError(EXIT.usage, 'expected a target or --key, got both');
-  return first === undefined ? (options.key ?? null) : stateKeyOf(first);
+  if (first === undefined) return { key: options.key ?? null, package: null };
+  if (first === 'docker' && second !== undefined && target.length === 2 && !/^(?:pkg:|sha256:)/.test(second)) return keysOfImage(second);
+  const named = target.length === 2 && (second?.startsWith(`pkg:${first}/`) === true || first === 'docker') ? target.slice(1) : target;
+  if (named.length > 1) throw new CliError(EXIT.usage, `expected one package URL, sha256:… or image, got ${named.join(' ')}`);
+  return { key: stateKeyOf(named[0] ?? first), package: null };
+}
+
+/** A tag, a digest, or everything about the repository. */
+function keysOfImage(image: string): Wanted {
+  const parsed = parseImageReference(image);
+  if (!parsed.ok) throw new CliError(EXIT.usage, parsed.reason);
+  return parsed.reference === null
+    ? { key: null, package: packageKey(parsed.repository) }
+    : { key: keyOfSubject(subjectOf(parsed)), package: null };
 }
 
 function parseFields(text: string): readonly Field[] {
