@@ -1,6 +1,6 @@
 /** What the genesis floor shows. */
 
-export { DEFAULT_PARAMETERS, localnetPolicy } from './default-parameters.ts';
+export { DEFAULT_PARAMETERS, LOCALNET_UPSTREAM, localnetPolicy } from './default-parameters.ts';
 export {
   chainIdOf,
   checkGenesis,

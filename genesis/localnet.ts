@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { compareBytes, type Digest, formatDigest, type Parameters } from '../chain/index.ts';
-import { DEFAULT_PARAMETERS, localnetPolicy } from './default-parameters.ts';
+import { DEFAULT_PARAMETERS, LOCALNET_UPSTREAM, localnetPolicy } from './default-parameters.ts';
 import { chainIdOf, checkGenesis, GENESIS_FILE_NAME, GENESIS_VERSION, type GenesisDocument, saveGenesis } from './document.ts';
 import { GenesisError } from './genesis-error.ts';
 import { generateNodeKeys, type NodeKeys, nodeRecordOf, publicKeysOf, saveFreshKeys, writeSecret } from './key-files.ts';
@@ -43,6 +43,8 @@ export interface LocalnetOptions {
   readonly portsOf: (index: number) => LocalnetPorts;
   readonly timeMs: number;
   readonly name?: string;
+  /** Registry that the authorities fetch images of `docker.io` from; without it they fetch none until one is configured. */
+  readonly upstreamUrl?: string | undefined;
   /** In place of the default parameters; the policy stays the localnet's. */
   readonly parameters?: Partial<Omit<Parameters, 'policy'>>;
 }
@@ -77,7 +79,8 @@ export async function writeLocalnet(options: LocalnetOptions): Promise<Localnet>
   const building = `${outDir}.${randomBytes(4).toString('hex')}.new`;
   try {
     await mkdir(building, { recursive: true });
-    for (const draft of drafts) await writeNode(join(building, draft.name), { draft, drafts, document });
+    for (const draft of drafts)
+      await writeNode(join(building, draft.name), { draft, drafts, document, upstreamUrl: options.upstreamUrl ?? null });
     await rm(outDir, { recursive: true, force: true });
     await rename(building, outDir);
   } catch (error) {
@@ -145,10 +148,14 @@ async function refuseOccupied(outDir: string): Promise<void> {
   await mkdir(dirname(outDir), { recursive: true });
 }
 
-async function writeNode(
-  folder: string,
-  node: { readonly draft: Draft; readonly drafts: readonly Draft[]; readonly document: GenesisDocument },
-): Promise<void> {
+interface NodeToWrite {
+  readonly draft: Draft;
+  readonly drafts: readonly Draft[];
+  readonly document: GenesisDocument;
+  readonly upstreamUrl: string | null;
+}
+
+async function writeNode(folder: string, node: NodeToWrite): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   await saveFreshKeys(folder, node.draft.keys);
   await saveGenesis(join(folder, GENESIS_FILE_NAME), node.document);
@@ -158,7 +165,7 @@ async function writeNode(
   await writeFile(join(folder, 'cairn.toml'), configOf(node), { flag: 'wx', mode: 0o600 });
 }
 
-function configOf({ draft, drafts, document }: { draft: Draft; drafts: readonly Draft[]; document: GenesisDocument }): string {
+function configOf({ draft, drafts, document, upstreamUrl }: NodeToWrite): string {
   const others = drafts.filter((other) => other.name !== draft.name);
   const authorities = others.filter((other) => other.role === 'authority').map((other) => other.address);
   const list = (addresses: readonly string[]): string =>
@@ -184,5 +191,16 @@ bootstrap = ${list(draft.role === 'mirror' ? authorities : [])}
 
 [serve]
 maxHeadAgeMs = ${Math.max(3_600_000, 3 * document.parameters.heartbeatMs)}
+${draft.role === 'authority' ? upstreamOf(upstreamUrl) : ''}`;
+}
+
+/** Where an authority looks for what is asked of it. */
+function upstreamOf(url: string | null): string {
+  const line =
+    url === null ? `# urls = ["${LOCALNET_UPSTREAM}=https://REGISTRY"]` : `urls = [${JSON.stringify(`${LOCALNET_UPSTREAM}=${url}`)}]`;
+  return `
+[upstream]
+# Images of docker.io come from here.
+${line}
 `;
 }

@@ -26,6 +26,8 @@ export interface LocalnetOptions {
   readonly mirrors: number;
   /** Null: the ports that `cairn genesis localnet` gives. */
   readonly basePort: number | null;
+  /** Registry that the authorities fetch images from; null: none. */
+  readonly upstream?: string | null;
 }
 
 export interface LocalnetNode {
@@ -86,7 +88,8 @@ export async function createLocalnet(options: LocalnetOptions): Promise<void> {
   await mkdir(path.dirname(draft), { recursive: true });
   const counts = ['--authorities', String(options.authorities), '--mirrors', String(options.mirrors)];
   const ports = options.basePort === null ? [] : ['--base-port', String(options.basePort)];
-  await runCli(['genesis', 'localnet', ...counts, ...ports, '--out', draft]);
+  const upstream = options.upstream === undefined || options.upstream === null ? [] : ['--upstream', options.upstream];
+  await runCli(['genesis', 'localnet', ...counts, ...ports, ...upstream, '--out', draft]);
   await writeFile(path.join(draft, MARKER), `${JSON.stringify({ authorities: options.authorities, mirrors: options.mirrors })}\n`);
   await rm(options.dir, { recursive: true, force: true });
   await rename(draft, options.dir);

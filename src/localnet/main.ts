@@ -17,18 +17,20 @@ const STOP_MS = 10_000;
 const POLL_MS = 200;
 const SHOWN_PORTS = 4;
 
-const USAGE = `usage: npm start -- [--dir DIR] [--base-port N] [--fresh]
+const USAGE = `usage: npm start -- [--dir DIR] [--base-port N] [--upstream URL] [--fresh]
 
 Runs four authorities and one mirror on this machine's loopback until Ctrl-C.
 
   --dir DIR       where the network lies (default: .cairn/localnet)
   --base-port N   node i uses the ports N+10i to N+10i+3, from i = 0; decided when the network is made
+  --upstream URL  registry that the authorities fetch images from, for docker pull; decided when the network is made
   --fresh         remove the network in DIR and begin a new one
 `;
 
 interface Options {
   readonly dir: string;
   readonly basePort: number | null;
+  readonly upstream: string | null;
   readonly fresh: boolean;
   readonly help: boolean;
 }
@@ -70,11 +72,18 @@ function parseOptions(args: readonly string[], root: string): Options {
       options: {
         dir: { type: 'string', default: path.join(root, '.cairn', 'localnet') },
         'base-port': { type: 'string' },
+        upstream: { type: 'string' },
         fresh: { type: 'boolean', default: false },
         help: { type: 'boolean', short: 'h', default: false },
       },
     });
-    return { dir: path.resolve(values.dir), basePort: parsePort(values['base-port']), fresh: values.fresh, help: values.help };
+    return {
+      dir: path.resolve(values.dir),
+      basePort: parsePort(values['base-port']),
+      upstream: values.upstream ?? null,
+      fresh: values.fresh,
+      help: values.help,
+    };
   } catch (error) {
     throw new LocalnetError('usage', `${error instanceof Error ? error.message : String(error)}\n${USAGE}`);
   }
@@ -92,9 +101,15 @@ async function prepare(options: Options): Promise<Localnet> {
   const isNew = !(await isLocalnet(options.dir));
   if (isNew) {
     say(`Making a network of four authorities and one mirror in ${options.dir}`);
-    await createLocalnet({ dir: options.dir, authorities: 4, mirrors: 1, basePort: options.basePort });
+    await createLocalnet({ ...options, authorities: 4, mirrors: 1 });
   } else {
     await refuseRunning(options.dir);
+    if (options.upstream !== null) {
+      throw new LocalnetError(
+        'usage',
+        `The network in ${options.dir} is made already: set upstream.urls in the cairn.toml of its authorities, or begin a new one with --fresh.`,
+      );
+    }
     say(`Going on with the network in ${options.dir}`);
   }
   const localnet = await Localnet.open(options.dir);

@@ -1,8 +1,17 @@
 /** `cairn genesis`: makes a localnet, and shows and checks genesis documents. */
 
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import { formatDigest } from '../../../chain/index.ts';
-import { describeGenesis, type Localnet, loadGenesis, packedPorts, standardPorts, writeLocalnet } from '../../../genesis/index.ts';
+import {
+  describeGenesis,
+  LOCALNET_UPSTREAM,
+  type Localnet,
+  loadGenesis,
+  packedPorts,
+  standardPorts,
+  writeLocalnet,
+} from '../../../genesis/index.ts';
+import { isSettingValue, SETTINGS } from '../../config/settings.ts';
 import type { GlobalOptions } from '../context.ts';
 import { formatTable, print, printJson } from '../output.ts';
 import { integer } from './options.ts';
@@ -12,6 +21,7 @@ interface LocalnetCommandOptions extends GlobalOptions {
   readonly mirrors: number;
   readonly out: string;
   readonly basePort?: number;
+  readonly upstream?: string;
 }
 
 export function addGenesis(program: Command): void {
@@ -27,10 +37,12 @@ export function addGenesis(program: Command): void {
       'node i (from 0) takes the four ports from this + 10 i on; without it 7888 + 10 i and so on',
       integer(1024, 65_535),
     )
+    .option('--upstream <url>', 'registry that the authorities fetch images of docker.io from', upstreamUrl)
     .addHelpText(
       'after',
       `
 Examples:
+  cairn genesis localnet --upstream https://registry.example
   cairn genesis localnet --authorities 4 --mirrors 1 --out localnet
   cairn genesis localnet --out /tmp/net --base-port 20000 --json
   cairn start --data localnet/node1`,
@@ -55,6 +67,13 @@ Examples:
     });
 }
 
+function upstreamUrl(text: string): string {
+  const { type } = SETTINGS['upstream.urls'];
+  if (!isSettingValue(type, [`${LOCALNET_UPSTREAM}=${text}`]))
+    throw new InvalidArgumentError('expected an http(s) URL without user, query and fragment');
+  return text;
+}
+
 async function makeLocalnet(options: LocalnetCommandOptions): Promise<void> {
   const localnet = await writeLocalnet({
     outDir: options.out,
@@ -62,6 +81,7 @@ async function makeLocalnet(options: LocalnetCommandOptions): Promise<void> {
     mirrors: options.mirrors,
     portsOf: options.basePort === undefined ? standardPorts : packedPorts(options.basePort),
     timeMs: Date.now(),
+    upstreamUrl: options.upstream,
   });
   if (options.json === true) printJson({ chainId: formatDigest(localnet.chainId), nodes: localnet.nodes });
   else print(describe(localnet));
