@@ -11,6 +11,8 @@ export { StagedVersions } from './generic/staged-versions.ts';
 export { parseTarget } from './http-names.ts';
 export { tokenCheck } from './http-upload.ts';
 export { Library, type LibraryOptions } from './library.ts';
+export { sendOciRefusal } from './oci/errors.ts';
+export { ociRoutes } from './oci/routes.ts';
 export { BLOCK_BYTES, PieceHasher } from './pieces.ts';
 export type {
   Clock,
