@@ -3,7 +3,15 @@
  * target's version the digest of the manifest. Reads the ledger alone.
  */
 
-import { type Coordinates, digestToHex, type FileEntry, formatDigest, type PackageName, parseDigest, sameBytes } from '../../chain/index.ts';
+import {
+  type Coordinates,
+  digestToHex,
+  type FileEntry,
+  formatDigest,
+  type PackageName,
+  parseDigest,
+  sameBytes,
+} from '../../chain/index.ts';
 import type { Ledger } from '../types.ts';
 import { API_VERSION } from './errors.ts';
 import type { Reference } from './names.ts';

@@ -13,7 +13,17 @@ export const MAX_MANIFEST_BYTES = 4_194_304;
 const MAX_DESCRIPTORS = 1024;
 const MAX_DEPTH = 32;
 /** The fields that decide what is fetched. Go's JSON reader takes them in any case, and folds letters as Unicode does. */
-const FIELDS: readonly string[] = ['schemaVersion', 'mediaType', 'artifactType', 'config', 'layers', 'manifests', 'subject', 'digest', 'size'];
+const FIELDS: readonly string[] = [
+  'schemaVersion',
+  'mediaType',
+  'artifactType',
+  'config',
+  'layers',
+  'manifests',
+  'subject',
+  'digest',
+  'size',
+];
 
 export interface Descriptor {
   readonly mediaType: string;

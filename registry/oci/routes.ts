@@ -107,7 +107,10 @@ async function refuseMethod(request: FastifyRequest, reply: FastifyReply): Promi
   if (request.method === 'GET' || request.method === 'HEAD')
     return sendOciRefusal(reply, { code: 'UNSUPPORTED', message: 'there is no such endpoint', status: 404 });
   reply.header('allow', ALLOWED);
-  return sendOciRefusal(reply, { code: 'UNSUPPORTED', message: `this node serves images and takes none: ${request.method} is not allowed` });
+  return sendOciRefusal(reply, {
+    code: 'UNSUPPORTED',
+    message: `this node serves images and takes none: ${request.method} is not allowed`,
+  });
 }
 
 /** A bug, or a request that the framework refused: in this protocol's form, and without details. */

@@ -36,6 +36,7 @@ import {
   type Timers,
 } from '../../registry/index.ts';
 import { type MemoryFileSystem, memoryFileSystem } from '../world/memory-file-system.ts';
+import { WatchedMap, WatchedSet } from './watched.ts';
 
 export const CHAIN_ID: Digest = asDigest(new Uint8Array(32).fill(7));
 
@@ -157,55 +158,6 @@ export class MapLedger implements Ledger {
 
   remove(coordinates: Coordinates, reason: string, height = 9): void {
     this.entries.set(coordinatesKey(coordinates), { kind: 'removed', height, reason });
-  }
-}
-
-/** Tells of every change. */
-class WatchedMap<V> extends Map<string, V> {
-  readonly #changed: () => void;
-
-  constructor(changed: () => void) {
-    super();
-    this.#changed = changed;
-  }
-
-  override set(key: string, value: V): this {
-    this.#changed();
-    return super.set(key, value);
-  }
-
-  override delete(key: string): boolean {
-    this.#changed();
-    return super.delete(key);
-  }
-
-  override clear(): void {
-    this.#changed();
-    super.clear();
-  }
-}
-
-class WatchedSet extends Set<string> {
-  readonly #changed: () => void;
-
-  constructor(changed: () => void) {
-    super();
-    this.#changed = changed;
-  }
-
-  override add(value: string): this {
-    this.#changed();
-    return super.add(value);
-  }
-
-  override delete(value: string): boolean {
-    this.#changed();
-    return super.delete(value);
-  }
-
-  override clear(): void {
-    this.#changed();
-    super.clear();
   }
 }
 

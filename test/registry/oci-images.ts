@@ -37,7 +37,12 @@ export function descriptorOf({ mediaType, bytes }: Part): Record<string, unknown
 /** One layer of one file; `more` is added to the manifest. */
 export function makeImage(
   text: string,
-  options: { readonly docker?: boolean; readonly architecture?: string; readonly more?: Record<string, unknown>; readonly subject?: string } = {},
+  options: {
+    readonly docker?: boolean;
+    readonly architecture?: string;
+    readonly more?: Record<string, unknown>;
+    readonly subject?: string;
+  } = {},
 ): MadeImage {
   const { docker = false, architecture = 'amd64', more = {}, subject } = options;
   const tar = tarOf('hello.txt', Buffer.from(text));
@@ -81,7 +86,11 @@ export function makeIndex(images: readonly (readonly [string, MadeImage])[], opt
 }
 
 /** `docker.io/library/NAME` unless the options say otherwise. */
-export function image(name: string, digest: string, options: { readonly registry?: string; readonly namespace?: string } = {}): Coordinates {
+export function image(
+  name: string,
+  digest: string,
+  options: { readonly registry?: string; readonly namespace?: string } = {},
+): Coordinates {
   const { registry = 'docker.io', namespace = 'library' } = options;
   return { ecosystem: 'docker', registry, namespace, name, version: digest };
 }
@@ -128,4 +137,3 @@ function tarOf(name: string, bytes: Uint8Array): Uint8Array {
   header.write(`${sum.toString(8).padStart(6, '0')}\u0000 `, 148);
   return Buffer.concat([header, bytes, Buffer.alloc(1024 + ((512 - (bytes.length % 512)) % 512))]);
 }
-
