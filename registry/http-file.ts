@@ -9,7 +9,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type FileEntry, formatDigest } from '../chain/index.ts';
 import type { ByteSource } from './download.ts';
 import { RegistryError } from './error.ts';
-import { refusalOfError, sendRefusal } from './http-errors.ts';
+import { type HttpRefusal, refusalOfError, sendRefusal } from './http-errors.ts';
 import type { Logger, Timers } from './ports.ts';
 
 const BUFFER_BYTES = 262_144;
@@ -20,6 +20,10 @@ export interface FileAnswerDeps {
   readonly log: Logger;
   /** A client that takes nothing for so long is cut off. */
   readonly clientStallMs: number;
+  /** How a refusal is written. Default: `sendRefusal`. */
+  readonly refuse?: (reply: FastifyReply, refusal: HttpRefusal) => FastifyReply;
+  /** Headers in addition to the usual, or instead of them; names in lower case. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** The range asked for, the whole file (null), or one that can't be satisfied. */
@@ -35,14 +39,18 @@ export async function sendFile(
   const etag = `"${formatDigest(file.digests.sha256)}"`;
   const isHead = request.method === 'HEAD';
   if (matchesEtag(request.headers['if-none-match'], etag)) {
-    return reply.headers({ etag, 'cache-control': 'no-cache' }).code(304).send();
+    return reply
+      .headers({ etag, 'cache-control': 'no-cache', ...deps.headers })
+      .code(304)
+      .send();
   }
   const ifRange = request.headers['if-range'];
   const rangeCounts = !isHead && (ifRange === undefined || ifRange === etag);
   const range = rangeCounts ? parseRange(request.headers.range, file.sizeBytes) : null;
   if (range === 'unsatisfiable') {
     reply.header('content-range', `bytes */${file.sizeBytes}`);
-    return sendRefusal(reply, { status: 416, code: 'RANGE_NOT_SATISFIABLE', message: `the file has ${file.sizeBytes} bytes` });
+    const message = `the file has ${file.sizeBytes} bytes`;
+    return (deps.refuse ?? sendRefusal)(reply, { status: 416, code: 'RANGE_NOT_SATISFIABLE', message });
   }
   return await answer(deps, exchange, { file, etag, range });
 }
@@ -55,29 +63,26 @@ async function answer(
 ): Promise<FastifyReply> {
   const { request, reply } = exchange;
   const { file, etag, range } = wanted;
-  const gone = new AbortController();
-  const onClose = (): void => gone.abort();
-  // The socket and not the response: one that waits in a pipeline is never told that its client left.
-  request.raw.socket.setMaxListeners(0).once('close', onClose);
+  const client = watchClient(request);
   let source: ByteSource;
   try {
-    await headOfPipeline(reply.raw, gone.signal);
-    source = await deps.open(file, { signal: gone.signal });
+    await headOfPipeline(reply.raw, client.gone);
+    source = await deps.open(file, { signal: client.gone });
   } catch (error) {
-    request.raw.socket.off('close', onClose);
-    return sendRefusal(reply, refusalOfError(error, deps.log));
+    client.unwatch();
+    return (deps.refuse ?? sendRefusal)(reply, refusalOfError(error, deps.log));
   }
   reply.hijack();
   const { from, to } = range ?? { from: 0, to: file.sizeBytes };
-  const headers = { ...headersOf(file, etag), 'content-length': String(to - from) };
+  const headers = { ...headersOf(file, etag), 'content-length': String(to - from), ...deps.headers };
   const ranged = range === null ? headers : { ...headers, 'content-range': `bytes ${from}-${to - 1}/${file.sizeBytes}` };
   reply.raw.writeHead(range === null ? 200 : 206, ranged);
   try {
-    if (request.method !== 'HEAD') await pump(deps, { source, response: reply.raw, gone: gone.signal }, { from, to });
+    if (request.method !== 'HEAD') await pump(deps, { source, response: reply.raw, gone: client.gone }, { from, to });
     reply.raw.end();
   } catch (error) {
     // The status has left already: a cut connection is the one way to say that these bytes are not all.
-    if (!gone.signal.aborted) {
+    if (!client.gone.aborted) {
       deps.log.warn(
         { sha256: formatDigest(file.digests.sha256), error: error instanceof Error ? error.message : String(error) },
         'an answer was cut short',
@@ -85,10 +90,21 @@ async function answer(
     }
     reply.raw.destroy();
   } finally {
-    request.raw.socket.off('close', onClose);
+    client.unwatch();
     await source.close();
   }
   return reply;
+}
+
+/** A signal that fires when the client has gone, until `unwatch`. */
+export function watchClient(request: FastifyRequest): { readonly gone: AbortSignal; readonly unwatch: () => void } {
+  const { socket } = request.raw;
+  const gone = new AbortController();
+  const onClose = (): void => gone.abort();
+  // The socket and not the response: one that waits in a pipeline is never told that its client left.
+  socket.setMaxListeners(0).once('close', onClose);
+  if (socket.destroyed) gone.abort();
+  return { gone: gone.signal, unwatch: () => void socket.off('close', onClose) };
 }
 
 /** RFC 9110, §14.1.2. Null = no, no valid or more than one range: the whole file. `to` is exclusive. */
@@ -106,7 +122,8 @@ export function parseRange(header: string | undefined, sizeBytes: number): Wante
   return from >= sizeBytes ? 'unsatisfiable' : { from, to };
 }
 
-function matchesEtag(header: string | undefined, etag: string): boolean {
+/** RFC 9110, §13.1.2. */
+export function matchesEtag(header: string | undefined, etag: string): boolean {
   if (header === undefined) return false;
   return header.split(',').some((one) => one.trim() === '*' || one.trim().replace(/^W\//, '') === etag);
 }

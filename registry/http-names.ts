@@ -1,7 +1,7 @@
 /**
  * Reads the raw request target of an HTTP request into path segments, by an allow-list of characters. Follows docs/SPEC.md, "HTTP names".
  * URL parsers fold `..`, `%2e%2e` and `\` silently, so none is used: whatever is not plainly a name is refused with 400, and nothing is
- * ever decoded, folded or repaired.
+ * ever decoded, folded or repaired; what an ecosystem decodes in its query is that ecosystem's rule.
  */
 
 /** A target longer than this is refused. */
@@ -23,14 +23,14 @@ export type ParsedTarget = { readonly ok: true; readonly target: Target } | { re
 const SEGMENT = /^[A-Za-z0-9._+~@:,-]+$/;
 const QUERY = /^[A-Za-z0-9._~=&+-]*$/;
 
-/** `rawTarget` is Node's `request.url`, untouched. */
-export function parseTarget(rawTarget: string): ParsedTarget {
+/** `rawTarget` is Node's `request.url`, untouched. `query`: what an ecosystem admits in a query instead of the usual. */
+export function parseTarget(rawTarget: string, options: { readonly query?: RegExp } = {}): ParsedTarget {
   if (rawTarget.length > MAX_TARGET_LENGTH) return refused(`the target is longer than ${MAX_TARGET_LENGTH} characters`);
   const mark = rawTarget.indexOf('?');
   const path = mark < 0 ? rawTarget : rawTarget.slice(0, mark);
   const query = mark < 0 ? '' : rawTarget.slice(mark + 1);
   if (!path.startsWith('/')) return refused('the path must begin with /');
-  if (!QUERY.test(query)) return refused('the query holds a character that is not allowed');
+  if (!(options.query ?? QUERY).test(query)) return refused('the query holds a character that is not allowed');
   const isFolder = path.length > 1 && path.endsWith('/');
   const inner = path.slice(1, isFolder ? -1 : undefined);
   const segments = inner === '' ? [] : inner.split('/');

@@ -60,12 +60,17 @@ export function refuseUploadHeaders(request: FastifyRequest, maxBytes: number): 
 
 /** Answers a refusal to a request whose body has not been read. */
 export async function refuseUpload(request: FastifyRequest, reply: FastifyReply, refusal: HttpRefusal): Promise<FastifyReply> {
+  leaveBody(request, reply);
+  return sendRefusal(reply, refusal);
+}
+
+/** Before an answer that doesn't care for the body: a short one is let pass, a long one ends the connection. */
+export function leaveBody(request: FastifyRequest, reply: FastifyReply): void {
   const isChunked = request.headers['transfer-encoding'] !== undefined;
   const length = isChunked ? Number.POSITIVE_INFINITY : Number(request.headers['content-length'] ?? 0);
   const isHeldBack = request.headers.expect !== undefined;
   if (isHeldBack || length > MAX_DRAINED_BYTES) reply.header('connection', 'close');
   else request.raw.resume();
-  return sendRefusal(reply, refusal);
 }
 
 /** Streams the body into staging. Throws TOO_LARGE, STAGING_FULL, NO_SPACE, READ_ONLY, DISK, or ABORTED when the client went away. */

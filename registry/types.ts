@@ -22,6 +22,8 @@ export interface PageOptions<T> {
 
 /** The chain, as far as serving needs it. Synchronous: it reads the committed state. */
 export interface Ledger {
+  /** Changes with every commit: while it stays the same, so do all synchronous answers but `isFresh`, and may be remembered. */
+  readonly epoch: () => number;
   readonly lookUp: (coordinates: Coordinates) => LedgerEntry | null;
   /** True while some live record references the file and its digest is not banned. */
   readonly isServable: (sha256: Digest) => boolean;

@@ -9,7 +9,7 @@ import { join, resolve } from 'node:path';
 import { digestToHex } from '../chain/index.ts';
 import { openLevelStore } from '../chain/store/index.ts';
 import { chainIdOf, type GenesisDocument, KEYS_FOLDER, loadGenesis, loadNodeKeys } from '../genesis/index.ts';
-import { genericRoutes, StagedVersions, tokenCheck } from '../registry/index.ts';
+import { genericRoutes, ociRoutes, StagedVersions, tokenCheck } from '../registry/index.ts';
 import { type Config, checkAgainstNetwork, loadConfig } from './config/index.ts';
 import { openEd25519Verifier } from './crypto/ed25519.ts';
 import { sha256 } from './crypto/sha256.ts';
@@ -191,7 +191,7 @@ async function openHttp(parts: Process, world: World, node: CairnNode): Promise<
       operations: node.operations,
       metrics,
       log,
-      routes: (app) =>
+      routes: (app) => {
         genericRoutes(
           app,
           {
@@ -203,7 +203,9 @@ async function openHttp(parts: Process, world: World, node: CairnNode): Promise<
             mayWrite: publishToken === null ? () => false : tokenCheck([publishToken]),
           },
           { publishWaitMs: config['publish.waitMs'] },
-        ),
+        );
+        ociRoutes(app, { ...node, ...world, log, requesting: node.requests });
+      },
     },
   );
 }

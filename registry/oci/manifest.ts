@@ -1,16 +1,29 @@
 /**
  * Reads a manifest or index: what it names, each by digest and size. Follows OCI image-spec 1.1 (manifest, image index, descriptor) and
- * Docker's schema 2. Total: any bytes get an answer, bounded in size, depth and count. Foreign `urls` are never looked at.
+ * Docker's schema 2. Total: any bytes get an answer, bounded in size, depth and count. Foreign `urls` are never looked at. A document that
+ * another program could read as something else (an image and an index at once, a field's name in another case) is refused.
  */
 
 import { type Digest, parseDigest } from '../../chain/index.ts';
-import { isIndexType, isManifestType, OCI_INDEX, OCI_MANIFEST } from './media-types.ts';
+import { isIndexType, isManifestType, isMediaType, OCI_INDEX, OCI_MANIFEST } from './media-types.ts';
 
 /** OCI dist-spec 1.1: registries should take manifests of up to 4 MiB. */
 export const MAX_MANIFEST_BYTES = 4_194_304;
 /** Manifests of an index, layers of an image. */
 const MAX_DESCRIPTORS = 1024;
 const MAX_DEPTH = 32;
+/** The fields that decide what is fetched. Go's JSON reader takes them in any case, and folds letters as Unicode does. */
+const FIELDS: readonly string[] = [
+  'schemaVersion',
+  'mediaType',
+  'artifactType',
+  'config',
+  'layers',
+  'manifests',
+  'subject',
+  'digest',
+  'size',
+];
 
 export interface Descriptor {
   readonly mediaType: string;
@@ -63,6 +76,7 @@ export function parseManifest(bytes: Uint8Array, mediaType: string): ManifestRes
   if (document.mediaType !== undefined && document.mediaType !== mediaType)
     return refused('the manifest names another media type than its sender');
   try {
+    checkFields(document, 'the manifest');
     return { ok: true, manifest: isIndexType(mediaType) ? readIndex(document) : readImage(document) };
   } catch (error) {
     if (!(error instanceof BadManifest)) throw error;
@@ -90,7 +104,22 @@ export function platformOfConfig(bytes: Uint8Array): string | null {
 
 class BadManifest extends Error {}
 
+const FOLDED_FIELDS: ReadonlyMap<string, string> = new Map(FIELDS.map((field) => [fold(field), field]));
+
+function checkFields(object: Record<string, unknown>, where: string): void {
+  for (const key of Object.keys(object)) {
+    const field = FOLDED_FIELDS.get(fold(key));
+    if (field !== undefined && field !== key) throw new BadManifest(`${where}: expected ${field}, got it in other letters`);
+  }
+}
+
+/** One text for all that differ in case alone, U+017F and U+212A among them. */
+function fold(text: string): string {
+  return text.length > 64 ? text : text.toUpperCase().toLowerCase();
+}
+
 function readIndex(document: Record<string, unknown>): ParsedManifest {
+  if (document.config !== undefined || document.layers !== undefined) throw new BadManifest('an index has neither config nor layers');
   const manifests = descriptors(document.manifests, 'manifests').map(({ raw, descriptor }) => ({
     ...descriptor,
     platform: platformOf(raw.platform),
@@ -99,6 +128,7 @@ function readIndex(document: Record<string, unknown>): ParsedManifest {
 }
 
 function readImage(document: Record<string, unknown>): ParsedManifest {
+  if (document.manifests !== undefined) throw new BadManifest('an image has no manifests');
   const config = readDescriptor(document.config, 'config').descriptor;
   const layers = descriptors(document.layers ?? [], 'layers').map(({ descriptor }) => descriptor);
   return { kind: 'image', config, layers, subject: subjectOf(document), extra: extraOf(document, config.mediaType) };
@@ -129,8 +159,9 @@ function descriptors(value: unknown, where: string): readonly Read[] {
 
 function readDescriptor(value: unknown, where: string): Read {
   if (!isObject(value)) throw new BadManifest(`${where}: expected a descriptor`);
+  checkFields(value, where);
   const { mediaType, digest, size } = value;
-  if (typeof mediaType !== 'string' || mediaType === '' || mediaType.length > 255) throw new BadManifest(`${where}: expected a mediaType`);
+  if (typeof mediaType !== 'string' || !isMediaType(mediaType)) throw new BadManifest(`${where}: expected a mediaType`);
   const sha256 = typeof digest === 'string' ? parseDigest(digest) : null;
   if (sha256 === null) throw new BadManifest(`${where}: expected a digest of the form sha256:<64 hex digits>`);
   if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) throw new BadManifest(`${where}: expected a size in bytes`);
@@ -140,8 +171,12 @@ function readDescriptor(value: unknown, where: string): Read {
 function platformOf(value: unknown): string | null {
   if (!isObject(value)) return null;
   const { os, architecture, variant } = value;
-  if (typeof os !== 'string' || typeof architecture !== 'string' || os === '' || architecture === '') return null;
-  return typeof variant === 'string' && variant !== '' ? `${os}/${architecture}/${variant}` : `${os}/${architecture}`;
+  if (!isPlatformPart(os) || !isPlatformPart(architecture)) return null;
+  return isPlatformPart(variant) ? `${os}/${architecture}/${variant}` : `${os}/${architecture}`;
+}
+
+function isPlatformPart(value: unknown): value is string {
+  return typeof value === 'string' && /^[A-Za-z0-9._-]{1,64}$/.test(value);
 }
 
 /** How deep brackets nest, strings left out: known before anything is built. */

@@ -4,6 +4,7 @@
  */
 
 import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { sendOciRefusal } from '../../registry/index.ts';
 import type { Metrics, RouteClass } from '../metrics/types.ts';
 import type { Logger } from '../ports.ts';
 
@@ -40,11 +41,7 @@ export function createApp(options: AppOptions, deps: AppDeps): FastifyInstance {
     routerOptions: { maxParamLength: MAX_PARAMETER_LENGTH },
     ajv: { customOptions: { removeAdditional: false, coerceTypes: true, allErrors: false } },
     // Only a path that is no URL comes here; the routes of the ecosystems never see it, so it gets their form of an error here.
-    frameworkErrors: (_error, request, reply) => {
-      const message = 'the path holds a character that is not allowed';
-      const isEcosystem = routeClassOf(request as FastifyRequest) === 'generic';
-      void (reply as FastifyReply).code(400).send({ error: isEcosystem ? { code: 'BAD_NAME', message } : message });
-    },
+    frameworkErrors: (_error, request, reply) => refuseBadPath(routeClassOf(request as FastifyRequest), reply as FastifyReply),
     http: { headersTimeout: HEADERS_TIMEOUT_MS, maxHeaderSize: MAX_HEADER_BYTES, connectionsCheckingInterval: 5000 },
   });
   app.server.maxConnections = options.maxConnections;
@@ -55,6 +52,12 @@ export function createApp(options: AppOptions, deps: AppDeps): FastifyInstance {
     done();
   });
   return app;
+}
+
+function refuseBadPath(route: RouteClass, reply: FastifyReply): void {
+  const message = 'the path holds a character that is not allowed';
+  if (route === 'oci') void sendOciRefusal(reply, { code: 'NAME_INVALID', message });
+  else void reply.code(400).send({ error: route === 'generic' ? { code: 'BAD_NAME', message } : message });
 }
 
 /** A refusal as `{error}`; what the client can't help is logged and told in general terms. */
@@ -71,5 +74,6 @@ function answerError(
 function routeClassOf(request: FastifyRequest): RouteClass {
   const route = request.routeOptions.url ?? '';
   if (request.url.startsWith('/generic/')) return 'generic';
+  if (/^\/v2(?:[/?]|$)/.test(request.url)) return 'oci';
   return route === '/' || route === '/healthz' || route === '/metrics' || route === '' ? 'other' : 'admin';
 }

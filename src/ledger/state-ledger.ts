@@ -36,6 +36,8 @@ export class StateLedger implements Ledger {
     this.#deps = deps;
   }
 
+  readonly epoch = (): number => this.#deps.head.height;
+
   readonly lookUp = (coordinates: Coordinates): LedgerEntry | null => {
     const { view, store } = this.#deps.head;
     const record = artifactOf(view.state, coordinates);

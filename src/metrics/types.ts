@@ -7,7 +7,7 @@ import type { Step } from '../../consensus/index.ts';
 import type { PeerFault } from '../ports.ts';
 
 export type ServedFrom = 'local' | 'network';
-export type RouteClass = 'generic' | 'admin' | 'other';
+export type RouteClass = 'generic' | 'oci' | 'admin' | 'other';
 export type VoteKind = 'prevote' | 'precommit';
 export type EvidenceKind = 'duplicateVote' | 'duplicateProposal';
 

@@ -283,6 +283,7 @@ t.test('hostile requests get an answer and do no harm', async (t) => {
     [`GET /%00 HTTP/1.1\r\n${close}`, /^HTTP\/1\.1 404/],
     [`GET /%zz HTTP/1.1\r\n${close}`, /^HTTP\/1\.1 400 [\s\S]*\{"error":"[^"{]+"\}$/],
     [`GET /generic/demo/%zz HTTP/1.1\r\n${close}`, /^HTTP\/1\.1 400 [\s\S]*\{"error":\{"code":"BAD_NAME"/],
+    [`GET /v2/library/%zz HTTP/1.1\r\n${close}`, /^HTTP\/1\.1 400 [\s\S]*\{"errors":\[\{"code":"NAME_INVALID"/],
     [`GET /${'a'.repeat(300)} HTTP/1.1\r\n${close}`, /^HTTP\/1\.1 404/],
     [`GET / HTTP/1.1\r\nX: ${'a'.repeat(20_000)}\r\n${close}`, /^HTTP\/1\.1 431/],
     ['GARBAGE\r\n\r\n', /^HTTP\/1\.1 400/],

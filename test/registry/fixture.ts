@@ -36,6 +36,7 @@ import {
   type Timers,
 } from '../../registry/index.ts';
 import { type MemoryFileSystem, memoryFileSystem } from '../world/memory-file-system.ts';
+import { WatchedMap, WatchedSet } from './watched.ts';
 
 export const CHAIN_ID: Digest = asDigest(new Uint8Array(32).fill(7));
 
@@ -104,11 +105,16 @@ export function keptLog(): { readonly log: Logger; readonly lines: LogLine[] } {
 
 /** What the chain says, set by the test. */
 export class MapLedger implements Ledger {
-  readonly entries: Map<string, LedgerEntry> = new Map();
-  readonly banned: Set<string> = new Set();
+  #epoch = 0;
+  readonly #changed = (): void => {
+    this.#epoch += 1;
+  };
+  readonly entries: Map<string, LedgerEntry> = new WatchedMap(this.#changed);
+  readonly banned: Set<string> = new WatchedSet(this.#changed);
   readonly endorsersOf: string[] = [];
   fresh = true;
 
+  readonly epoch = (): number => this.#epoch;
   readonly lookUp = (coordinates: Coordinates): LedgerEntry | null => this.entries.get(coordinatesKey(coordinates)) ?? null;
   readonly file = (sha256: Digest): FileEntry | null => {
     for (const entry of this.entries.values()) {
@@ -121,7 +127,7 @@ export class MapLedger implements Ledger {
   readonly isFresh = (): boolean => this.fresh;
   readonly endorsers = (): readonly string[] => this.endorsersOf;
   readonly list = async (): Promise<readonly Coordinates[]> => [];
-  readonly names: Map<string, Coordinates> = new Map();
+  readonly names: Map<string, Coordinates> = new WatchedMap(this.#changed);
   readonly isBanned = (sha256: Digest): boolean => this.banned.has(digestToHex(sha256));
   readonly name = (of: PackageName, label: string): Coordinates | null => this.names.get(nameKey(of, label)) ?? null;
   readonly labels = async (of: PackageName, { after, limit }: PageOptions<string>): Promise<readonly string[]> => {
@@ -144,6 +150,10 @@ export class MapLedger implements Ledger {
 
   commit(coordinates: Coordinates, files: readonly FileEntry[], height = 5, dependencies: readonly Coordinates[] = []): void {
     this.entries.set(coordinatesKey(coordinates), { kind: 'live', height, committedMs: 0, files, dependencies });
+  }
+
+  setName(target: Coordinates, label: string): void {
+    this.names.set(nameKey(target, label), target);
   }
 
   remove(coordinates: Coordinates, reason: string, height = 9): void {
