@@ -8,7 +8,18 @@ import { accessSync, constants } from 'node:fs';
 import path from 'node:path';
 import type { Test } from 'tap';
 
-export type ClientName = 'curl' | 'openssl' | 'podman' | 'promtool' | 'prometheus' | 'skopeo';
+export type ClientName =
+  | 'busybox'
+  | 'ctr'
+  | 'curl'
+  | 'docker'
+  | 'docker-registry'
+  | 'dockerd'
+  | 'openssl'
+  | 'podman'
+  | 'promtool'
+  | 'prometheus'
+  | 'skopeo';
 
 /** Absolute path of the program, or null when it is not installed. */
 export function findClient(name: ClientName): string | null {

@@ -166,8 +166,9 @@ export class Requests implements Requesting {
       });
       // A commit ends the wait at once, an authority that is slow to answer prolongs it for nobody.
       await this.#committedOr(subject, answered);
+      if (standingOf(head.view.state, subject).kind !== 'absent') continue;
       const outcome = this.#outcomeOf(running.reports);
-      if (outcome !== null && standingOf(head.view.state, subject).kind === 'absent') return outcome;
+      if (outcome !== null) return outcome;
       await this.#committedOr(subject, this.#pause(POLL_MS));
     }
   }

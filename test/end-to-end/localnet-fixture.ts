@@ -78,6 +78,8 @@ export interface FixtureOptions {
   readonly mirrors?: number;
   /** Further arguments of every `cairn start`. */
   readonly startArgs?: readonly string[];
+  /** Registry that the authorities fetch images from. */
+  readonly upstream?: string;
   readonly curl: string;
 }
 
@@ -85,7 +87,8 @@ export interface FixtureOptions {
 export async function startNetwork(t: Test, options: FixtureOptions): Promise<Fixture> {
   const folder = await temporaryFolder(t);
   const dir = path.join(folder, 'network');
-  await createLocalnet({ dir, authorities: options.authorities ?? 4, mirrors: options.mirrors ?? 1, basePort: await reservePorts(t) });
+  const { authorities = 4, mirrors = 1, upstream = null } = options;
+  await createLocalnet({ dir, authorities, mirrors, basePort: await reservePorts(t), upstream });
   const localnet = await Localnet.open(dir);
   const fixture = new Fixture(localnet, { folder, curl: options.curl, startArgs: options.startArgs ?? [] });
   t.teardown(async () => {
@@ -125,13 +128,13 @@ export class Fixture {
     return found;
   }
 
-  start(node: LocalnetNode): void {
-    node.process.start(this.#startArgs);
+  start(node: LocalnetNode, args: readonly string[] = []): void {
+    node.process.start([...this.#startArgs, ...args]);
   }
 
   /** Starts a node that was killed, and waits until it answers. */
-  async restart(node: LocalnetNode): Promise<void> {
-    this.start(node);
+  async restart(node: LocalnetNode, args: readonly string[] = []): Promise<void> {
+    this.start(node, args);
     await this.localnet.waitUntilReady(node, { timeoutMs: READY_MS });
   }
 
