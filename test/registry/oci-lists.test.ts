@@ -62,6 +62,7 @@ t.test("end-12: referrers, by the manifests' own subject", async (t) => {
   const elsewhere = makeImage('elsewhere', { subject: IMAGE.digest, more: { subject: SUBJECT } });
   await commitImage({ node, ledger }, elsewhere, { coordinates: image('y', elsewhere.digest) });
   const list = (from: string): Promise<readonly Listed[]> => listAll(t, app, from);
+  t.ok((await app.inject(url)).json().manifests.length <= 64, 'at most 64 manifests are read for one answer');
   const all = await list(url);
   t.same(
     all.map((one) => one.digest).sort(),
