@@ -29,6 +29,8 @@ export interface LiveManifest {
   readonly etag: string;
   /** Names and values in turn, as `writeHead` takes them fastest. */
   readonly headers: string[];
+  /** The same of a 304. */
+  readonly validators: string[];
 }
 
 export function findManifest(
@@ -56,14 +58,16 @@ export function manifestFileOf(coordinates: Coordinates, files: readonly FileEnt
 function answerOf(file: FileEntry): LiveManifest {
   const digest = formatDigest(file.digests.sha256);
   const etag = `"${digest}"`;
-  const headers = [
-    ['Content-Type', file.mediaType],
-    ['Content-Length', String(file.sizeBytes)],
-    ['Docker-Content-Digest', digest],
-    ['Docker-Distribution-API-Version', API_VERSION],
-    ['ETag', etag],
-    ['Cache-Control', 'no-cache'],
-    ['X-Content-Type-Options', 'nosniff'],
+  const validators = [
+    'Docker-Content-Digest',
+    digest,
+    'Docker-Distribution-API-Version',
+    API_VERSION,
+    'ETag',
+    etag,
+    'Cache-Control',
+    'no-cache',
   ];
-  return { file, hex: digestToHex(file.digests.sha256), etag, headers: headers.flat() };
+  const described = ['Content-Type', file.mediaType, 'Content-Length', String(file.sizeBytes), 'X-Content-Type-Options', 'nosniff'];
+  return { file, hex: digestToHex(file.digests.sha256), etag, validators, headers: [...described, ...validators] };
 }

@@ -123,7 +123,7 @@ function answer(
 ): void {
   const { raw } = reply.hijack();
   if (matchesEtag(request.headers['if-none-match'], manifest.etag)) {
-    raw.writeHead(304, { etag: manifest.etag, 'docker-content-digest': manifest.etag.slice(1, -1), 'cache-control': 'no-cache' });
+    raw.writeHead(304, manifest.validators);
     raw.end();
     return;
   }

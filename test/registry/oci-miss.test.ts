@@ -61,6 +61,18 @@ t.test('a miss that is committed is served in the same answer, to all who wait, 
   t.equal((await app.inject(`${MANIFESTS}/1`)).statusCode, 403, 'a removed image is not asked for');
 });
 
+t.test('a node that was cut off while a client waited serves nothing', async (t) => {
+  const service = await ociService(t);
+  const { app, node, ledger, asked } = service;
+  service.mayNot = null;
+  const waiting = app.inject(`${MANIFESTS}/1`);
+  await until(() => asked.length === 1);
+  await commitImage({ node, ledger }, IMAGE, { coordinates: X, tag: '1' });
+  ledger.fresh = false;
+  asked[0]?.answer({ kind: 'committed' });
+  t.equal((await waiting).statusCode, 503);
+});
+
 t.test("a client that leaves ends its waiting and nobody else's", async (t) => {
   const service = await ociService(t);
   const { app, node, ledger, asked } = service;
