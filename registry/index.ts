@@ -14,7 +14,7 @@ export { Library, type LibraryOptions } from './library.ts';
 export { ociChecker } from './oci/checker.ts';
 export { sendOciRefusal } from './oci/errors.ts';
 export { UpstreamImages } from './oci/images.ts';
-export { parseImageReference, subjectOf } from './oci/reference.ts';
+export { formatImage, parseImageReference, subjectOf } from './oci/reference.ts';
 export { ociResolver } from './oci/resolver.ts';
 export { ociRoutes } from './oci/routes.ts';
 export { type FetchedManifest, type OciUpstream, type OciUpstreamOptions, ociUpstream } from './oci/upstream.ts';

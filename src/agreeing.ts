@@ -15,6 +15,7 @@ import { protocolOf } from './channels.ts';
 import { GossipClaimCourier } from './claims/claim-courier.ts';
 import { ClaimPool } from './claims/claim-pool.ts';
 import { EndorsementBook } from './claims/endorsement-book.ts';
+import { FirstSeen } from './claims/first-seen.ts';
 import { Marks } from './claims/marks.ts';
 import { DEFAULT_MEMPOOL_LIMITS, Mempool } from './claims/mempool.ts';
 import type { NodeDeps, NodeOptions } from './node-options.ts';
@@ -61,6 +62,7 @@ export function openAgreement(node: Identity, deps: NodeDeps, serving: Serving):
     peerId: world.network.peerId,
     book,
     marks,
+    firstSeen: new FirstSeen({ store: world.nodeStore, clock: world.clock }),
     checkers: checkersOf(node, deps, { serving, images }),
     courier: claimCourier,
   });

@@ -67,9 +67,11 @@ export class UpstreamImages {
     setMaxListeners(0, this.#stopped.signal);
   }
 
-  /** Bytes that this process has fetched for the image. */
-  fetchedBytes(coordinates: Coordinates): number {
-    return this.#fetchedBytes.get(coordinatesKey(coordinates)) ?? 0;
+  /** Bytes that this process has fetched for the image; by a tag, for what it named when it was looked at last. */
+  fetchedBytes(of: PackageName, reference: string): number {
+    const known = this.#resolved.get(`${packageKey(of)}|${reference}`);
+    const version = known === undefined ? reference : formatDigest(known.sha256);
+    return this.#fetchedBytes.get(coordinatesKey({ ...of, version })) ?? 0;
   }
 
   /** The digest that the tag names now; `fresh` false takes what was seen a moment ago. Throws UPSTREAM_*, ABORTED, TOO_LARGE. */
@@ -170,6 +172,11 @@ export class UpstreamImages {
       await this.#turn();
       try {
         return await this.#write(descriptor, from.stream(), (sizeBytes) => this.#count(from.key, sizeBytes));
+      } catch (error) {
+        // The image is there, and can't be whole: that says something of it, and not that there is none.
+        if (!(error instanceof RegistryError) || error.code !== 'UPSTREAM_ABSENT') throw error;
+        const message = `its manifest names ${formatDigest(descriptor.sha256)}, which the upstream does not have`;
+        throw new RegistryError('MISMATCH', formatDigest(descriptor.sha256), { message, cause: error });
       } finally {
         this.#endTurn();
       }

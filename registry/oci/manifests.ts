@@ -13,7 +13,8 @@ import { sendAsOciRefusal, sendOciRefusal } from './errors.ts';
 import { findManifest, type LiveManifest, type ManifestFinding } from './lookup.ts';
 import type { ManifestCache } from './manifest-cache.ts';
 import type { Misses } from './miss.ts';
-import { formatImage, type OciTarget } from './names.ts';
+import { formatReference, type OciTarget } from './names.ts';
+import { formatImage } from './reference.ts';
 
 /** Raw targets remembered; a target has at most 1,024 characters. */
 const MAX_REMEMBERED = 4096;
@@ -82,7 +83,7 @@ export class Manifests {
     { wanted, finding }: { readonly wanted: WantedManifest; readonly finding: ManifestFinding },
   ): Promise<FastifyReply> {
     const { cache, log } = this.#deps;
-    const image = formatImage(wanted.repository.name, wanted.reference);
+    const image = formatImage(wanted.repository.name, formatReference(wanted.reference));
     switch (finding.kind) {
       case 'removed':
         log.info({ image, step: 'refused', reason: finding.reason }, 'image request');

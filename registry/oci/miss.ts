@@ -3,11 +3,11 @@
  * waits. Follows docs/SPEC.md, "OCI". Leaves one line a step in the log, however many clients wait for one image. Never asks an upstream.
  */
 
-import { formatDigest } from '../../chain/index.ts';
 import type { Logger } from '../ports.ts';
 import type { Requesting, RequestOutcome } from '../types.ts';
 import type { OciRefusal } from './errors.ts';
-import { formatImage, type OciTarget } from './names.ts';
+import { formatReference, type OciTarget } from './names.ts';
+import { formatImage } from './reference.ts';
 
 export interface MissDeps {
   readonly requesting: Requesting;
@@ -28,8 +28,8 @@ export class Misses {
   /** Null once the image is committed, else what to tell the client. Resolves early when `gone` fires. */
   async resolve({ repository, reference }: WantedManifest, gone: AbortSignal): Promise<OciRefusal | null> {
     const { requesting, log } = this.#deps;
-    const subject = { ...repository.name, reference: reference.kind === 'tag' ? reference.tag : formatDigest(reference.sha256) };
-    const image = formatImage(repository.name, reference);
+    const subject = { ...repository.name, reference: formatReference(reference) };
+    const image = formatImage(repository.name, subject.reference);
     const reason = requesting.mayRequest(subject);
     if (reason !== null) {
       log.info({ image, step: 'refused', reason }, 'image request');

@@ -8,10 +8,8 @@ import { checkLabel, checkPackageName, type Digest, formatDigest, type PackageNa
 import { parseTarget } from '../http-names.ts';
 import type { OciRefusal } from './errors.ts';
 import { isMediaType } from './media-types.ts';
+import { repositoryIn, repositoryOf } from './reference.ts';
 
-/** The registry whose images with a name of one component are in the namespace `library`. */
-const LIBRARY_REGISTRY = 'docker.io';
-const LIBRARY_NAMESPACE = 'library';
 /** OCI distribution-spec 1.1, "Pulling manifests": clients keep host and name together below this. */
 const MAX_REPOSITORY_LENGTH = 255;
 const MAX_PAGE = 1000;
@@ -66,7 +64,7 @@ export function parseOciTarget(rawTarget: string, options: OciNameOptions): Pars
   const [endpoint, last] = [segments[segments.length - 2], segments[segments.length - 1] ?? ''];
   const names = segments.slice(1, -2);
   if (endpoint === undefined || !isEndpoint(endpoint, last)) return refused('UNSUPPORTED', 'there is no such endpoint', 404);
-  const repository = repositoryOf(names, parameters, options);
+  const repository = readRepository(names, parameters, options);
   if (typeof repository === 'string') return refused('NAME_INVALID', repository);
   switch (endpoint) {
     case 'manifests':
@@ -79,10 +77,8 @@ export function parseOciTarget(rawTarget: string, options: OciNameOptions): Pars
   }
 }
 
-/** `docker.io/library/alpine:3.20` or `…@sha256:…`, for people. */
-export function formatImage(name: PackageName, reference: Reference): string {
-  const path = [name.registry, name.namespace, name.name].filter((part) => part !== '').join('/');
-  return reference.kind === 'tag' ? `${path}:${reference.tag}` : `${path}@${formatDigest(reference.sha256)}`;
+export function formatReference(reference: Reference): string {
+  return reference.kind === 'tag' ? reference.tag : formatDigest(reference.sha256);
 }
 
 type Endpoint = 'manifests' | 'blobs' | 'tags' | 'referrers';
@@ -148,22 +144,12 @@ function parseQuery(query: string): Parameters | string {
   return parameters;
 }
 
-function repositoryOf(names: readonly string[], parameters: Parameters, options: OciNameOptions): Repository | string {
+function readRepository(names: readonly string[], parameters: Parameters, options: OciNameOptions): Repository | string {
   const path = names.join('/');
   if (path === '') return 'the path names no repository';
   if (path.length > MAX_REPOSITORY_LENGTH) return `the name is longer than ${MAX_REPOSITORY_LENGTH} characters`;
   const ns = parameters.get('ns');
-  const first = names[0] ?? '';
-  const isDirect = ns === undefined && names.length > 1 && (/[.:]/.test(first) || first === 'localhost');
-  const registry = ns?.replace(/%3a/gi, ':') ?? (isDirect ? first : options.defaultRegistry);
-  const components = isDirect ? names.slice(1) : names;
-  const isLibrary = registry === LIBRARY_REGISTRY && components.length === 1;
-  const name: PackageName = {
-    ecosystem: 'docker',
-    registry,
-    namespace: isLibrary ? LIBRARY_NAMESPACE : components.slice(0, -1).join('/'),
-    name: components[components.length - 1] ?? '',
-  };
+  const name = ns === undefined ? repositoryOf(names, options.defaultRegistry) : repositoryIn(ns.replace(/%3a/gi, ':'), names);
   return checkPackageName(name) ?? { name, path, query: ns === undefined ? '' : `ns=${ns}` };
 }
 

@@ -31,6 +31,12 @@ export function parseImageReference(text: string): ParsedReference {
     : { ok: false, reason: `${JSON.stringify(text)} is no image reference: ${refusal}` };
 }
 
+/** `docker.io/library/alpine:3.20` or `…@sha256:…`, in full. */
+export function formatImage(of: PackageName, reference: string): string {
+  const path = [of.registry, of.namespace, of.name].filter((part) => part !== '').join('/');
+  return `${path}${reference.includes(':') ? '@' : ':'}${reference}`;
+}
+
 /** What is asked for where neither tag nor digest was written. */
 export function subjectOf(parsed: Extract<ParsedReference, { ok: true }>): RequestSubject {
   return { ...parsed.repository, reference: parsed.reference ?? DEFAULT_TAG };
@@ -39,11 +45,12 @@ export function subjectOf(parsed: Extract<ParsedReference, { ok: true }>): Reque
 /** A repository from the components of a path, its registry first where that looks like a host. */
 export function repositoryOf(path: readonly string[], registry: string = DEFAULT_REGISTRY): PackageName {
   const [first = '', ...rest] = path;
-  if (rest.length > 0 && isHost(first)) return within(first, rest);
-  return within(registry, path);
+  if (rest.length > 0 && isHost(first)) return repositoryIn(first, rest);
+  return repositoryIn(registry, path);
 }
 
-function within(registry: string, path: readonly string[]): PackageName {
+/** The same where the registry is known. */
+export function repositoryIn(registry: string, path: readonly string[]): PackageName {
   const name = path.at(-1) ?? '';
   const isShort = registry === DEFAULT_REGISTRY && path.length === 1;
   const namespace = isShort ? DEFAULT_NAMESPACE : path.slice(0, -1).join('/');

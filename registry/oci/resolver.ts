@@ -28,7 +28,7 @@ export function ociResolver({ images, isShared }: OciResolverDeps): Resolver {
       return resolutionOf(image, rule);
     },
     peek: async ({ reference, ...of }, { rule, signal }) => formatDigest(await images.peek(of, reference, { rule, signal })),
-    fetchedBytes: ({ reference, ...of }) => images.fetchedBytes({ ...of, version: reference }),
+    fetchedBytes: ({ reference, ...of }) => images.fetchedBytes(of, reference),
     mayUse: (rule) =>
       rule.upstream !== null && isShared(rule.upstream)
         ? null

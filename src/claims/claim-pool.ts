@@ -207,6 +207,7 @@ export class ClaimPool {
     const claims = block.transactions.flatMap((sealed) => sealed.claims);
     if (claims.length === 0) return;
     this.#running(book.forget(claims));
+    this.#running(this.#deps.firstSeen.forget(claims.map(keyOf)));
     for (const [key, pending] of this.#pending) {
       if (committed.has(key)) this.#settle(key, pending, { kind: 'committed', height: block.header.height });
       else {

@@ -3,9 +3,10 @@
  * the bytes. SPEC §3.5. Knows nothing of other authorities' verdicts.
  */
 
-import { type Claim, checkAgainstPolicy, ruleFor } from '../../chain/index.ts';
+import { type AddArtifact, type Claim, checkAgainstPolicy, keyOf, ruleFor } from '../../chain/index.ts';
 import type { CheckVerdict, ClaimChecker } from '../../registry/index.ts';
 import type { Head } from '../ledger/head.ts';
+import type { FirstSeen } from './first-seen.ts';
 import type { Marks } from './marks.ts';
 
 /** `unmarked`: genuine or not, it waits for this node's admin. */
@@ -14,6 +15,7 @@ export type Verdict = CheckVerdict | { readonly kind: 'unmarked' };
 export interface JudgeDeps {
   readonly head: Head;
   readonly marks: Marks;
+  readonly firstSeen: FirstSeen;
   /** By ecosystem name. */
   readonly checkers: ReadonlyMap<string, ClaimChecker>;
 }
@@ -38,6 +40,8 @@ async function judgeClaim(deps: JudgeDeps, claim: Claim, context: JudgeContext):
     const refusal = checkAgainstPolicy(deps.head.parameters, claim);
     if (refusal !== null) return { kind: 'refused', reason: refusal.detail };
   }
+  const young = claim.kind === 'AddArtifact' ? await refuseYoung(deps, claim) : null;
+  if (young !== null) return young;
   if (needsMark(deps, claim)) {
     const verdict = judgeMarked(deps, claim);
     if (verdict.kind !== 'genuine' || claim.kind !== 'AddArtifact') return verdict;
@@ -47,6 +51,16 @@ async function judgeClaim(deps: JudgeDeps, claim: Claim, context: JudgeContext):
   return checker === undefined
     ? { kind: 'refused', reason: `this node does not check ${ecosystem} packages` }
     : await checker.check(claim, context);
+}
+
+/** The minimum age counts from when this authority saw the version first; what a publisher vouches for has none. */
+async function refuseYoung({ head, firstSeen }: JudgeDeps, claim: AddArtifact): Promise<Verdict | null> {
+  const minimumAgeMs = ruleFor(head.parameters.policy, claim.coordinates)?.minimumAgeMs ?? 0;
+  if (minimumAgeMs === 0 || claim.source.kind !== 'upstream') return null;
+  const ageMs = await firstSeen.ageMs(keyOf(claim));
+  if (ageMs >= minimumAgeMs) return null;
+  const left = Math.ceil((minimumAgeMs - ageMs) / 1000);
+  return { kind: 'refused', reason: `seen here too short a time ago for the policy's minimum age: ask again in ${left} s` };
 }
 
 type SetName = Extract<Claim, { readonly kind: 'SetName' }>;

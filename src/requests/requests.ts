@@ -250,14 +250,14 @@ export class Requests implements Requesting {
   #committedOr(subject: RequestSubject, other: Promise<void>): Promise<void> {
     const { head } = this.#deps;
     return new Promise((resolve) => {
-      const done = (): void => {
+      const settle = (): void => {
         stop();
         resolve();
       };
       const stop = head.onCommit(() => {
-        if (standingOf(head.view.state, subject).kind !== 'absent') done();
+        if (standingOf(head.view.state, subject).kind !== 'absent') settle();
       });
-      other.then(done, done);
+      void other.finally(settle);
     });
   }
 

@@ -13,6 +13,7 @@ import {
   type RequestSubject,
   type StateReader,
 } from '../../chain/index.ts';
+import { formatImage } from '../../registry/index.ts';
 
 /** What the subject is on the chain. */
 export type Standing =
@@ -44,8 +45,7 @@ export function standingOf(state: StateReader, subject: RequestSubject): Standin
     : { kind: 'removed', height: record.height, reason: record.reason };
 }
 
-/** `docker.io/library/alpine:3.20`, `docker.io/library/alpine@sha256:…`. */
+/** As people write it: `docker.io/library/alpine:3.20`. */
 export function describeSubject(subject: RequestSubject): string {
-  const name = [subject.registry, subject.namespace, subject.name].filter((part) => part !== '').join('/');
-  return `${name}${versionOf(subject) === null ? ':' : '@'}${subject.reference}`;
+  return formatImage(packageOf(subject), subject.reference);
 }

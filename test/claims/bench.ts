@@ -131,6 +131,7 @@ export class Bench {
       head,
       book,
       marks,
+      firstSeen: new FirstSeen({ store, clock }),
       staging: { hold: () => {} },
       signer,
       sha256,

@@ -3,6 +3,7 @@
 import t from 'tap';
 import { type Claim, formatDigest, keyOf, transactionId } from '../../chain/index.ts';
 import { EndorsementBook } from '../../src/claims/endorsement-book.ts';
+import { FirstSeen } from '../../src/claims/first-seen.ts';
 import { judge } from '../../src/claims/judge.ts';
 import { Marks } from '../../src/claims/marks.ts';
 import { sha256 } from '../../src/crypto/sha256.ts';
@@ -144,7 +145,8 @@ t.test('marks: kept over a restart, listed, covering their key and reason alone'
 
 t.test('judge: policy first, then the hand, then the bytes; the first claim that is not genuine decides', async (t) => {
   const bench = await Bench.open();
-  const marks = new Marks({ store: new MemoryKeyValueStore(), clock: bench.world.time.clock });
+  const notes = { store: new MemoryKeyValueStore(), clock: bench.world.time.clock };
+  const marks = new Marks(notes);
   let checked = 0;
   const checker = {
     check: async () => {
@@ -152,7 +154,7 @@ t.test('judge: policy first, then the hand, then the bytes; the first claim that
       return { kind: 'genuine' } as const;
     },
   };
-  const deps = { head: bench.head, marks, checkers: new Map([['generic', checker]]) };
+  const deps = { head: bench.head, marks, firstSeen: new FirstSeen(notes), checkers: new Map([['generic', checker]]) };
   const context = { authorPeerId: 'x', signal: new AbortController().signal };
   const claim = bench.world.claim('1.0.0');
   t.same(await judge(deps, [claim], context), { kind: 'genuine' });

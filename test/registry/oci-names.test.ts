@@ -3,7 +3,8 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { digestToHex } from '../../chain/index.ts';
-import { formatImage, type OciTarget, parseOciTarget } from '../../registry/oci/names.ts';
+import { formatReference, type OciTarget, parseOciTarget } from '../../registry/oci/names.ts';
+import { formatImage } from '../../registry/oci/reference.ts';
 
 const HEX = 'ab'.repeat(32);
 const DIGEST = `sha256:${HEX}`;
@@ -45,7 +46,11 @@ t.test('the registry is ?ns=, else a first component that looks like a host, els
   ];
   for (const [rawTarget, expected] of cases) {
     const target = parse(rawTarget);
-    t.equal(target?.kind === 'manifest' ? formatImage(target.repository.name, target.reference) : target?.kind, expected, rawTarget);
+    t.equal(
+      target?.kind === 'manifest' ? formatImage(target.repository.name, formatReference(target.reference)) : target?.kind,
+      expected,
+      rawTarget,
+    );
   }
   const other = parseOciTarget('/v2/app/manifests/1', { defaultRegistry: 'quay.example' });
   t.match(other, { ok: true, target: { repository: { name: { registry: 'quay.example', namespace: '', name: 'app' } } } });

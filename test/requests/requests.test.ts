@@ -67,10 +67,12 @@ function tagOn(one: Inhabitant, tag: string): string | null {
 t.test('a tag that is asked for is fetched by every authority and committed, once however many ask', async (t) => {
   const { world, registry, upstreams, mirror } = await scene(t);
   const { digest } = registry.image('one', { tag: '1' });
-  const asking = Array.from({ length: 50 }, () => mirror.node?.requests.request(subject('1'), { signal: new AbortController().signal }));
+  const requests = mirror.node?.requests;
+  if (requests === undefined) throw new Error('expected the mirror to run');
+  const asking = Array.from({ length: 50 }, () => requests.request(subject('1'), { signal: new AbortController().signal }));
   await ask(world, mirror, '1');
   t.same(
-    (await Promise.all(asking)).map((one) => one?.kind),
+    (await Promise.all(asking)).map((one) => one.kind),
     Array.from({ length: 50 }, () => 'committed'),
   );
   t.equal(tagOn(mirror, '1'), digest);
@@ -114,6 +116,30 @@ t.test('only platforms that the policy takes come in', async (t) => {
   const other = await ask(world, mirror, arm64.digest);
   t.equal(other.kind, 'refused');
   t.match(other, { reason: /platform linux\/arm64/ });
+});
+
+t.test('a version younger than the policy wants is refused, and comes in once it is old enough, also over a restart', async (t) => {
+  const policy = localnetPolicy([]).filter(({ ecosystem }) => ecosystem === 'docker');
+  const { world, registry, mirror } = await scene(t, {
+    parameters: { policy: policy.map((rule) => ({ ...rule, minimumAgeMs: 600_000 })) },
+  });
+  registry.image('young', { tag: '1' });
+  t.match(await ask(world, mirror, '1'), { kind: 'refused', reason: /minimum age/ });
+  for (const one of world.authorities()) {
+    world.crash(one);
+    await world.start(one);
+  }
+  await world.time.advance(5 * MINUTE_MS);
+  t.match(await ask(world, mirror, '1'), { kind: 'refused', reason: /minimum age/ });
+  await world.time.advance(6 * MINUTE_MS);
+  t.equal((await ask(world, mirror, '1')).kind, 'committed');
+});
+
+t.test('a manifest that names what the upstream does not have is refused, not absent', async (t) => {
+  const { world, registry, mirror } = await scene(t);
+  const { layer } = registry.image('torn', { tag: '1' });
+  for (const [digest, { bytes }] of registry.blobs) if (bytes === layer) registry.blobs.delete(digest);
+  t.match(await ask(world, mirror, '1'), { kind: 'refused', reason: /its manifest names sha256:/ });
 });
 
 t.test('one authority that sees another image does not stop a quorum, whoever is first in rank', async (t) => {
