@@ -8,7 +8,7 @@ import { accessSync, constants } from 'node:fs';
 import path from 'node:path';
 import type { Test } from 'tap';
 
-export type ClientName = 'curl' | 'openssl' | 'promtool' | 'prometheus';
+export type ClientName = 'curl' | 'docker-registry' | 'openssl' | 'promtool' | 'prometheus' | 'skopeo';
 
 /** Absolute path of the program, or null when it is not installed. */
 export function findClient(name: ClientName): string | null {

@@ -155,3 +155,13 @@ export async function readStream(stream: AsyncIterable<Uint8Array>): Promise<Uin
 export function patient(): AbortSignal {
   return new AbortController().signal;
 }
+
+/** One server, and the client of it. */
+export async function open(
+  t: Test,
+  answer: Answer,
+  options: Partial<OciUpstreamOptions> = {},
+): Promise<{ readonly server: TestServer; readonly upstream: TestUpstream }> {
+  const server = await serve(t, answer);
+  return { server, upstream: upstreamFor(t, { ...options, url: server.origin }) };
+}
