@@ -71,7 +71,6 @@ export function authorizer(options: AuthorizerOptions, deps: ExchangeDeps): Auth
     const { scope, subject, refused, signal } = challenge;
     const newer = known(scope);
     if (newer !== null && newer !== refused) return newer;
-    tokens.forget(scope);
     if (credentials?.kind === 'bearer') throw denied(subject, 'the upstream refuses the token of this node');
     const schemes = parseChallenges(challenge.text);
     const bearer = schemes.find(({ scheme, parameters }) => scheme === 'bearer' && parameters.has('realm'));
@@ -97,7 +96,6 @@ interface TokenRequest {
 
 interface TokenKeeper {
   readonly held: (scope: string) => string | null;
-  readonly forget: (scope: string) => void;
   /** One request to the realm at a time for a scope, however many ask. */
   readonly fetch: (request: TokenRequest) => Promise<string>;
 }
@@ -112,7 +110,6 @@ function tokenKeeper(options: AuthorizerOptions, deps: ExchangeDeps): TokenKeepe
   };
   return {
     held: (scope) => tokens.get(scope),
-    forget: (scope) => tokens.delete(scope),
     fetch: (request) => {
       const { scope } = request;
       const work = fetching.get(scope) ?? fetch(request).finally(() => fetching.delete(scope));

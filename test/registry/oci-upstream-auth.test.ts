@@ -69,6 +69,11 @@ t.test('a token is fetched from the realm, once however many wait, and used unti
   t.same(shownTo(home).slice(-2), [undefined, 'Bearer token-2']);
   await ask('library/other');
   t.equal(queryOf(realm.seen[2]).scope, 'repository:library/other:pull', 'another repository has another token');
+  for (const path of ['/proxy/hub', '/repository/v2/proxy/hub/']) {
+    const behind = upstreamFor(t, { url: HOME + path }, { [HOME]: home, [REALM]: realm });
+    await behind.manifest('library/alpine', 'latest', patient());
+    t.equal(queryOf(realm.seen.at(-1)).scope, 'repository:proxy/hub/library/alpine:pull', 'a name is what stands behind /v2');
+  }
 });
 
 t.test('a token lives 60 s when nobody says for how long, and may be called access_token', async (t) => {

@@ -66,6 +66,12 @@ t.test('who went away is told so, wherever the client was', async (t) => {
   gone.abort();
   await t.rejects(upstream.manifest('library/alpine', 'latest', gone.signal), { code: 'ABORTED' }, 'before');
   t.equal(server.seen.length, 0);
+  const once = await open(t, () => {}, { attempts: 1 });
+  const last = new AbortController();
+  const lastDone = t.rejects(once.upstream.manifest('library/alpine', 'latest', last.signal), { code: 'ABORTED' }, 'in the last attempt');
+  await until(() => once.server.seen.length > 0);
+  last.abort();
+  await lastDone;
   const ways: readonly (readonly [string, (signal: AbortSignal) => Promise<unknown>])[] = [
     ['while the headers are awaited', (signal) => upstream.manifest('library/alpine', 'latest', signal)],
     ['in a body', (signal) => readStream(upstream.blob('library/alpine', identify(MANIFEST), signal))],

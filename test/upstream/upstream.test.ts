@@ -1,13 +1,18 @@
 /** The real side of upstreams: which addresses are connected to, what a connection may cost, and how an operator names them. */
 
-import { chmod, writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { chmod, readFile, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import t from 'tap';
 import { resolveConfig } from '../../src/config/index.ts';
 import { isPublicAddress } from '../../src/upstream/addresses.ts';
 import { loadUpstreamCredentials, parseUpstreamCredentials, UPSTREAM_CREDENTIALS_FILE } from '../../src/upstream/credentials.ts';
 import { type Lookup, UndiciHttp } from '../../src/upstream/http.ts';
 import { openUpstreams } from '../../src/upstream/open-upstreams.ts';
+import { client } from '../clients.ts';
 import { keptLog } from '../registry/fixture.ts';
 import { patient, readStream, serve, TestTime, until } from '../registry/upstream-fixture.ts';
 
@@ -53,7 +58,7 @@ t.test('a name is judged by the address it resolves to when connecting, each tim
   const url = `http://registry.example:${server.port}/x?y=1`;
   const refused = { code: 'UPSTREAM_FAILED', message: /private or reserved address/ };
   await t.rejects(http.request(url, { ...GET, allowPrivate: false }), refused);
-  t.equal(server.seen.length, 0);
+  t.equal(server.connections(), 0);
   const answer = await http.request(url, { ...GET, allowPrivate: true });
   t.equal(Buffer.from(await readStream(answer.body)).toString(), 'inside');
   t.equal(server.seen[0]?.path, '/x?y=1');
@@ -63,6 +68,27 @@ t.test('a name is judged by the address it resolves to when connecting, each tim
     Array.from({ length: 3 }, () => 'registry.example'),
   );
   t.equal(server.seen.length, 1);
+});
+
+t.test('a certificate that no authority vouches for is refused', async (t) => {
+  const openssl = client(t, 'openssl');
+  if (openssl === null) return;
+  const folder = t.testdir();
+  const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
+  const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost'];
+  await promisify(execFile)(openssl, ['req', '-x509', '-newkey', 'ed25519', '-nodes', '-keyout', key, '-out', cert, ...subject]);
+  let requests = 0;
+  const server = createServer({ key: await readFile(key), cert: await readFile(cert) }, (_request, response) => {
+    requests += 1;
+    response.end();
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  await t.rejects(openHttp(t).request(`https://localhost:${port}/`, { ...GET, allowPrivate: true }), {
+    code: 'DEPTH_ZERO_SELF_SIGNED_CERT',
+  });
+  t.equal(requests, 0);
 });
 
 t.test('a connection made for the configured upstream is not used for others', async (t) => {
