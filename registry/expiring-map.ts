@@ -26,8 +26,4 @@ export class ExpiringMap<T> {
     const oldest = this.#entries.keys().next().value;
     if (this.#entries.size > this.#maxEntries && oldest !== undefined) this.#entries.delete(oldest);
   }
-
-  delete(key: string): void {
-    this.#entries.delete(key);
-  }
 }

@@ -49,46 +49,34 @@ const MAX_ANSWER_BYTES = 65_536;
 const DEFAULT_EXPIRES_S = 60;
 const MAX_EXPIRES_S = 86_400;
 
-export function authorizer(
-  options: { readonly url: URL; readonly credentials: UpstreamCredentials | null; readonly limits: ExchangeLimits },
-  deps: ExchangeDeps,
-): Authorizer {
+export interface AuthorizerOptions {
+  readonly url: URL;
+  readonly credentials: UpstreamCredentials | null;
+  readonly limits: ExchangeLimits;
+}
+
+export function authorizer(options: AuthorizerOptions, deps: ExchangeDeps): Authorizer {
   const { credentials } = options;
-  const tokens = new ExpiringMap<string>({ maxEntries: MAX_TOKENS }, deps);
-  const fetching = new Map<string, Promise<string>>();
+  const tokens = tokenKeeper(options, deps);
   let takesBasic = false;
 
   const known = (scope: string): string | null => {
     if (credentials?.kind === 'bearer') return `Bearer ${credentials.token}`;
     if (takesBasic && credentials !== null) return basicOf(credentials);
-    const token = tokens.get(scope);
+    const token = tokens.held(scope);
     return token === null ? null : `Bearer ${token}`;
-  };
-
-  const fetchOnce = (realm: Realm, scope: string, subject: string): Promise<string> => {
-    const running = fetching.get(scope);
-    if (running !== undefined) return running;
-    const started = fetchToken({ realm, scope, subject, ...options }, deps)
-      .then(({ token, untilMs }) => {
-        tokens.set(scope, token, untilMs);
-        return token;
-      })
-      .finally(() => fetching.delete(scope));
-    fetching.set(scope, started);
-    return started;
   };
 
   const answer = async (challenge: Challenge): Promise<string> => {
     const { scope, subject, refused, signal } = challenge;
     const newer = known(scope);
     if (newer !== null && newer !== refused) return newer;
-    tokens.delete(scope);
     if (credentials?.kind === 'bearer') throw denied(subject, 'the upstream refuses the token of this node');
     const schemes = parseChallenges(challenge.text);
     const bearer = schemes.find(({ scheme, parameters }) => scheme === 'bearer' && parameters.has('realm'));
     if (bearer !== undefined) {
       const realm = realmOf(bearer.parameters, options, subject);
-      return `Bearer ${await unlessAborted(fetchOnce(realm, scope, subject), signal, subject)}`;
+      return `Bearer ${await unlessAborted(tokens.fetch({ realm, scope, subject }), signal, subject)}`;
     }
     if (credentials === null || refused !== null || !schemes.some(({ scheme }) => scheme === 'basic')) {
       throw denied(subject, 'the upstream wants to know who asks, in a way that this node has no answer to');
@@ -98,6 +86,37 @@ export function authorizer(
   };
 
   return { known, answer };
+}
+
+interface TokenRequest {
+  readonly realm: Realm;
+  readonly scope: string;
+  readonly subject: string;
+}
+
+interface TokenKeeper {
+  readonly held: (scope: string) => string | null;
+  /** One request to the realm at a time for a scope, however many ask. */
+  readonly fetch: (request: TokenRequest) => Promise<string>;
+}
+
+function tokenKeeper(options: AuthorizerOptions, deps: ExchangeDeps): TokenKeeper {
+  const tokens = new ExpiringMap<string>({ maxEntries: MAX_TOKENS }, deps);
+  const fetching = new Map<string, Promise<string>>();
+  const fetch = async (request: TokenRequest): Promise<string> => {
+    const { token, untilMs } = await fetchToken(request, options, deps);
+    tokens.set(request.scope, token, untilMs);
+    return token;
+  };
+  return {
+    held: (scope) => tokens.get(scope),
+    fetch: (request) => {
+      const { scope } = request;
+      const work = fetching.get(scope) ?? fetch(request).finally(() => fetching.delete(scope));
+      fetching.set(scope, work);
+      return work;
+    },
+  };
 }
 
 /** The schemes of a `WWW-Authenticate` field, lower-case, each with its parameters; what can't be read ends the list. */
@@ -114,11 +133,7 @@ export function parseChallenges(text: string): readonly { readonly scheme: strin
 }
 
 /** Where a token is to be had; throws UPSTREAM_DENIED for a place that must not learn who this node is. */
-function realmOf(
-  parameters: ReadonlyMap<string, string>,
-  options: { readonly url: URL; readonly credentials: UpstreamCredentials | null },
-  subject: string,
-): Realm {
+function realmOf(parameters: ReadonlyMap<string, string>, options: AuthorizerOptions, subject: string): Realm {
   const text = parameters.get('realm') ?? '';
   const url = URL.canParse(text) ? new URL(text) : null;
   if (url === null || !/^https?:$/.test(url.protocol) || url.username !== '' || url.password !== '') {
@@ -133,24 +148,20 @@ function realmOf(
   return { url, service: parameters.get('service') ?? null };
 }
 
-interface TokenRequest {
-  readonly realm: Realm;
-  readonly scope: string;
-  readonly subject: string;
-  readonly url: URL;
-  readonly credentials: UpstreamCredentials | null;
-  readonly limits: ExchangeLimits;
-}
-
 /** One answer for all who wait, so nobody's going away ends it; the limits do. */
-function fetchToken(request: TokenRequest, deps: ExchangeDeps): Promise<{ readonly token: string; readonly untilMs: number }> {
-  const { subject, limits, credentials } = request;
+function fetchToken(
+  request: TokenRequest,
+  options: AuthorizerOptions,
+  deps: ExchangeDeps,
+): Promise<{ readonly token: string; readonly untilMs: number }> {
+  const { subject } = request;
+  const { limits, credentials } = options;
   const { signal } = new AbortController();
   const url = new URL(request.realm.url);
   if (request.realm.service !== null) url.searchParams.set('service', request.realm.service);
   url.searchParams.set('scope', request.scope);
   const headers = { accept: 'application/json', ...(credentials === null ? {} : { authorization: basicOf(credentials) }) };
-  const allowPrivate = url.origin === request.url.origin;
+  const allowPrivate = url.origin === options.url.origin;
   const once = async (): Promise<{ readonly token: string; readonly untilMs: number }> => {
     const askedMs = deps.clock.nowMs();
     const response = await exchange({ url, method: 'GET', headers, allowPrivate, subject, signal }, limits, deps);

@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto';
 import { asDigest, type Digest, formatDigest, parseDigest, sameBytes } from '../../chain/index.ts';
 import { RegistryError } from '../error.ts';
 import { ExpiringMap } from '../expiring-map.ts';
-import type { UpstreamResponse } from '../ports.ts';
+import type { Logger, UpstreamResponse } from '../ports.ts';
 import { MAX_MANIFEST_BYTES, mediaTypeOf } from './manifest.ts';
 import { isManifestType, MANIFEST_TYPES } from './media-types.ts';
 import { authorizer, type UpstreamCredentials } from './upstream-auth.ts';
@@ -67,33 +67,11 @@ interface Question {
 }
 
 export function ociUpstream(options: OciUpstreamOptions, deps: ExchangeDeps): OciUpstream {
-  const { id, credentials, negativeMs = DEFAULTS.negativeMs } = options;
-  const { attempts = DEFAULTS.attempts, headersMs = DEFAULTS.headersMs, idleMs = DEFAULTS.idleMs } = options;
-  const limits = { attempts, headersMs, idleMs };
-  const base = baseOf(options.url);
-  const site = { base, limits, authorizer: authorizer({ url: base, credentials, limits }, deps) };
-  const negatives = new ExpiringMap<true>({ maxEntries: MAX_NEGATIVES }, deps);
-
-  const told = (error: unknown): unknown => {
-    const isWorthALine = error instanceof RegistryError && (error.code === 'UPSTREAM_FAILED' || error.code === 'UPSTREAM_DENIED');
-    if (isWorthALine) deps.log.warn({ upstream: id, subject: error.subject, code: error.code, reason: error.message }, 'upstream failed');
-    return error;
-  };
-  const asked = async <T>(question: Question, work: (subject: string) => Promise<T>): Promise<T> => {
-    const subject = subjectOf(id, question);
-    if (negatives.get(subject) !== null) {
-      throw new RegistryError('UPSTREAM_ABSENT', subject, { message: 'the upstream had no such thing a moment ago' });
-    }
-    try {
-      return await withAttempts(() => work(subject), { attempts, subject, signal: question.signal }, deps);
-    } catch (error) {
-      if (error instanceof RegistryError && error.code === 'UPSTREAM_ABSENT') negatives.set(subject, true, deps.clock.nowMs() + negativeMs);
-      throw told(error);
-    }
-  };
+  const { id } = options;
+  const site = siteOf(options, deps);
+  const asked = asker(options, site, deps);
   const fetched = (question: Question): Promise<FetchedManifest> =>
     asked(question, (subject) => fetchManifest(question, subject, { site, deps }));
-
   return {
     manifest: async (repository, reference, signal) => fetched({ repository, reference, signal }),
     resolve: async (repository, tag, signal) => {
@@ -105,10 +83,47 @@ export function ociUpstream(options: OciUpstreamOptions, deps: ExchangeDeps): Oc
       try {
         yield* readBlob({ repository, blob, signal, subject, scope: scopeOf(site, repository) }, site, deps);
       } catch (error) {
-        throw told(error);
+        tell(error, id, deps.log);
+        throw error;
       }
     },
   };
+}
+
+function siteOf({ url, credentials, attempts, headersMs, idleMs }: OciUpstreamOptions, deps: ExchangeDeps): UpstreamSite {
+  const base = baseOf(url);
+  const limits = {
+    attempts: attempts ?? DEFAULTS.attempts,
+    headersMs: headersMs ?? DEFAULTS.headersMs,
+    idleMs: idleMs ?? DEFAULTS.idleMs,
+  };
+  return { base, limits, authorizer: authorizer({ url: base, credentials, limits }, deps) };
+}
+
+type Asker = <T>(question: Question, work: (subject: string) => Promise<T>) => Promise<T>;
+
+/** Asks as often as it may help, and remembers for a while what was absent. */
+function asker(options: OciUpstreamOptions, site: UpstreamSite, deps: ExchangeDeps): Asker {
+  const { id, negativeMs = DEFAULTS.negativeMs } = options;
+  const negatives = new ExpiringMap<true>({ maxEntries: MAX_NEGATIVES }, deps);
+  return async (question, work) => {
+    const subject = subjectOf(id, question);
+    if (negatives.get(subject) !== null) {
+      throw new RegistryError('UPSTREAM_ABSENT', subject, { message: 'the upstream had no such thing a moment ago' });
+    }
+    try {
+      return await withAttempts(() => work(subject), { attempts: site.limits.attempts, subject, signal: question.signal }, deps);
+    } catch (error) {
+      if (error instanceof RegistryError && error.code === 'UPSTREAM_ABSENT') negatives.set(subject, true, deps.clock.nowMs() + negativeMs);
+      tell(error, id, deps.log);
+      throw error;
+    }
+  };
+}
+
+function tell(error: unknown, id: string, log: Logger): void {
+  if (!(error instanceof RegistryError) || (error.code !== 'UPSTREAM_FAILED' && error.code !== 'UPSTREAM_DENIED')) return;
+  log.warn({ upstream: id, subject: error.subject, code: error.code, reason: error.message }, 'upstream failed');
 }
 
 interface Way {

@@ -20,6 +20,7 @@ import { openChainStore } from '../../chain/store/index.ts';
 import type { CheckVerdict, ClaimChecker } from '../../registry/index.ts';
 import { ClaimPool } from '../../src/claims/claim-pool.ts';
 import { EndorsementBook } from '../../src/claims/endorsement-book.ts';
+import { FirstSeen } from '../../src/claims/first-seen.ts';
 import { Marks } from '../../src/claims/marks.ts';
 import { sha256 } from '../../src/crypto/sha256.ts';
 import { seedSigner } from '../../src/crypto/signer.ts';

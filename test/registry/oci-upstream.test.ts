@@ -1,22 +1,12 @@
-/** The upstream client against registries that are down, slow, overloaded, cut off or lying: real HTTP, and a time moved by hand. */
+/** The upstream client against registries that are down, overloaded, cut off or lying: real HTTP, and a time in which pauses pass at once. */
 
 import type { ServerResponse } from 'node:http';
 import t from 'tap';
-import { type Digest, digestToHex, formatDigest } from '../../chain/index.ts';
+import { formatDigest } from '../../chain/index.ts';
 import { MAX_MANIFEST_BYTES } from '../../registry/oci/manifest.ts';
 import { MANIFEST_TYPES, OCI_INDEX, OCI_MANIFEST } from '../../registry/oci/media-types.ts';
-import { identify, someBytes } from './fixture.ts';
-import {
-  type Answer,
-  closedOrigin,
-  patient,
-  readStream,
-  serve,
-  type TestServer,
-  type TestUpstream,
-  until,
-  upstreamFor,
-} from './upstream-fixture.ts';
+import { identify } from './fixture.ts';
+import { closedOrigin, open, patient, readStream, serve, upstreamFor } from './upstream-fixture.ts';
 
 const MANIFEST = Buffer.from('{ "schemaVersion": 2, "config": {}, "layers": [] }');
 const DIGEST = formatDigest(identify(MANIFEST).sha256);
@@ -24,19 +14,6 @@ const DIGEST = formatDigest(identify(MANIFEST).sha256);
 function send(response: ServerResponse, body: Uint8Array, headers: Readonly<Record<string, string>> = {}): void {
   response.writeHead(200, { 'content-type': OCI_MANIFEST, 'content-length': String(body.length), ...headers });
   response.end(body);
-}
-
-async function open(
-  t: Parameters<typeof serve>[0],
-  answer: Answer,
-  options: Parameters<typeof upstreamFor>[1] | null = null,
-): Promise<{ readonly server: TestServer; readonly upstream: TestUpstream }> {
-  const server = await serve(t, answer);
-  return { server, upstream: upstreamFor(t, { ...options, url: server.origin }) };
-}
-
-function hex(digest: Digest): string {
-  return digestToHex(digest);
 }
 
 t.test('a manifest comes with its exact bytes, its type and the digest computed here', async (t) => {
@@ -144,57 +121,6 @@ t.test('Retry-After is obeyed, and one that is too long is not waited for', asyn
   }
 });
 
-t.test('headers that do not come are waited for 10 s, and asked for again', async (t) => {
-  const { server, upstream } = await open(t, () => {});
-  const manifest = t.rejects(upstream.manifest('library/alpine', 'latest', patient()), { code: 'UPSTREAM_FAILED', message: /too slow/ });
-  for (const requests of [1, 2, 3]) {
-    await until(() => server.seen.length === requests && upstream.time.limits.length > 0);
-    t.same(upstream.time.limits, [10_000]);
-    upstream.time.expire();
-  }
-  await manifest;
-  t.same(upstream.time.limits, [], 'no timer is left');
-});
-
-t.test('a body that falls silent is waited for 30 s', async (t) => {
-  const { server, upstream } = await open(t, (response) => {
-    response.writeHead(200, { 'content-length': String(MANIFEST.length) });
-    response.write(MANIFEST.subarray(0, 5));
-  });
-  const manifest = t.rejects(upstream.manifest('library/alpine', 'latest', patient()), { code: 'UPSTREAM_FAILED', message: /too slow/ });
-  for (const requests of [1, 2, 3]) {
-    await until(() => server.seen.length === requests && upstream.time.limits.includes(30_000));
-    // The first part may still be on its way: a limit reached before it comes has the same outcome.
-    upstream.time.expire();
-  }
-  await manifest;
-});
-
-t.test('a body that drips, each time within the limit of silence, ends too', async (t) => {
-  let drip = (): void => {};
-  const { upstream } = await open(
-    t,
-    (response) => {
-      response.writeHead(200);
-      response.flushHeaders();
-      drip = () => void response.write('x');
-    },
-    { url: '', attempts: 1 },
-  );
-  const stream = upstream.blob('library/alpine', { ...identify(MANIFEST), sizeBytes: 1000 }, patient())[Symbol.asyncIterator]();
-  for (const limitMs of [30_000, 30_000]) {
-    const next = stream.next();
-    await until(() => upstream.time.limits.includes(limitMs));
-    upstream.time.advance(29_990);
-    drip();
-    t.equal((await next).done, false);
-  }
-  t.equal(upstream.time.pauses.length, 0);
-  const resumed = t.rejects(stream.next(), { code: 'UPSTREAM_FAILED' });
-  await resumed;
-  t.ok((upstream.time.pauses[0] ?? 0) < 30, 'a minute of slack is used up');
-});
-
 t.test('bytes that are not what was asked for, or not what was announced, are a lie', async (t) => {
   const other = formatDigest(identify(Buffer.from('other')).sha256);
   const cases: readonly (readonly [string, string, string | null])[] = [
@@ -275,36 +201,6 @@ t.test('what is absent is not asked for again for a while', async (t) => {
   t.equal(server.seen.length, before + 1, 'the oldest had to go');
 });
 
-t.test('who went away is told so, wherever the client was', async (t) => {
-  const { server, upstream } = await open(t, (response, request) => {
-    if (request.url?.endsWith('busy')) response.writeHead(500).end();
-    else if (request.url?.includes('blobs')) response.writeHead(200).write('x');
-  });
-  const gone = new AbortController();
-  gone.abort();
-  await t.rejects(upstream.manifest('library/alpine', 'latest', gone.signal), { code: 'ABORTED' }, 'before');
-  t.equal(server.seen.length, 0);
-  const ways: readonly (readonly [string, (signal: AbortSignal) => Promise<unknown>])[] = [
-    ['while the headers are awaited', (signal) => upstream.manifest('library/alpine', 'latest', signal)],
-    ['in a body', (signal) => readStream(upstream.blob('library/alpine', identify(MANIFEST), signal))],
-  ];
-  for (const [where, work] of ways) {
-    const controller = new AbortController();
-    const requests = server.seen.length;
-    const done = t.rejects(work(controller.signal), { code: 'ABORTED' }, where);
-    await until(() => server.seen.length > requests);
-    controller.abort();
-    await done;
-  }
-  const controller = new AbortController();
-  const done = t.rejects(upstream.manifest('library/alpine', 'busy', controller.signal), { code: 'ABORTED' }, 'in a pause');
-  await until(() => upstream.time.pauses.length > 0);
-  controller.abort();
-  await done;
-  t.same(upstream.time.limits, [], 'no timer is left');
-  t.notOk(upstream.lines.some(({ level }) => level === 'warn'));
-});
-
 t.test('a name that no package can have is a bug, and reaches no upstream', async (t) => {
   const { server, upstream } = await open(t, (response) => send(response, MANIFEST));
   for (const [repository, reference] of [
@@ -334,135 +230,4 @@ t.test('a path of the URL goes before the name, unless it says itself where /v2 
     await upstreamFor(t, { url: server.origin + path }).manifest('library/alpine', 'latest', patient());
     t.equal(server.seen[0]?.path, expected);
   }
-});
-
-const BLOB = someBytes(300_000);
-const FILE = identify(BLOB);
-
-/** Sends the rest of the blob from what Range asks for. */
-function sendRest(response: ServerResponse, range: string | undefined, options: { readonly cutAfter?: number } = {}): void {
-  const from = Number(/^bytes=(\d+)-$/.exec(range ?? '')?.[1] ?? 0);
-  const headers = { 'content-length': String(BLOB.length - from) };
-  const contentRange = { 'content-range': `bytes ${from}-${BLOB.length - 1}/${BLOB.length}` };
-  response.writeHead(range === undefined ? 200 : 206, range === undefined ? headers : { ...headers, ...contentRange });
-  if (options.cutAfter === undefined) response.end(BLOB.subarray(from));
-  else response.write(BLOB.subarray(from, from + options.cutAfter), () => response.destroy());
-}
-
-t.test('a blob comes as it is', async (t) => {
-  const { server, upstream } = await open(t, (response) => sendRest(response, undefined));
-  t.equal(hex(identify(await readStream(upstream.blob('library/alpine', FILE, patient()))).sha256), hex(FILE.sha256));
-  t.equal(server.seen[0]?.path, `/v2/library/alpine/blobs/${formatDigest(FILE.sha256)}`);
-  t.equal(server.seen[0]?.headers.range, undefined);
-  const empty = await open(t, (response) => response.writeHead(200, { 'content-length': '0' }).end());
-  t.equal((await readStream(empty.upstream.blob('library/alpine', identify(new Uint8Array()), patient()))).length, 0);
-});
-
-t.test('a blob of another length than the manifest says is refused before a byte too many', async (t) => {
-  const longer = Buffer.concat([BLOB, Buffer.from('x')]);
-  const cases: readonly (readonly [string, Answer])[] = [
-    ['announced longer', (response) => void response.writeHead(200, { 'content-length': String(longer.length) }).end(longer)],
-    ['announced shorter', (response) => void response.writeHead(200, { 'content-length': '7' }).end('shorter')],
-    ['longer, unannounced', (response) => void response.writeHead(200).end(longer)],
-    ['without end', (response) => void endless(response)],
-    ['shorter, unannounced', (response) => void response.writeHead(200).end(BLOB.subarray(1))],
-    ['a part that nobody asked for', (response) => sendRest(response, 'bytes=0-')],
-  ];
-  for (const [what, answer] of cases) {
-    const { server, upstream } = await open(t, answer);
-    let received = 0;
-    await t.rejects(
-      (async () => {
-        for await (const part of upstream.blob('library/alpine', FILE, patient())) received += part.length;
-      })(),
-      { code: 'UPSTREAM_FAILED' },
-      what,
-    );
-    t.ok(received <= BLOB.length, what);
-    t.equal(server.seen.length, 1, 'a lie is not asked for again');
-  }
-});
-
-function endless(response: ServerResponse): void {
-  response.writeHead(200);
-  const more = (): void => {
-    if (!response.destroyed) response.write(BLOB, more);
-  };
-  more();
-}
-
-t.test('a blob whose connection is cut is taken up again where it ended', async (t) => {
-  const { server, upstream } = await open(t, (response, request, nth) =>
-    sendRest(response, request.headers.range, nth < 3 ? { cutAfter: 70_000 } : {}),
-  );
-  t.equal(hex(identify(await readStream(upstream.blob('library/alpine', FILE, patient()))).sha256), hex(FILE.sha256));
-  t.same(
-    server.seen.map(({ headers }) => headers.range),
-    [undefined, 'bytes=70000-', 'bytes=140000-', 'bytes=210000-'],
-  );
-});
-
-t.test('what can not be taken up again, or not any more, has failed', async (t) => {
-  const cases: readonly (readonly [string, number, Answer])[] = [
-    ['no ranges', 2, (response) => sendRest(response, undefined, { cutAfter: 70_000 })],
-    [
-      'another range',
-      2,
-      (response, request) => sendRest(response, request.headers.range === undefined ? undefined : 'bytes=5-', { cutAfter: 70_000 }),
-    ],
-    ['cut each time', 6, (response, request) => sendRest(response, request.headers.range, { cutAfter: 10 })],
-    [
-      'gone meanwhile',
-      2,
-      (response, request, nth) =>
-        nth === 0 ? sendRest(response, request.headers.range, { cutAfter: 10 }) : void response.writeHead(416).end(),
-    ],
-  ];
-  for (const [what, requests, answer] of cases) {
-    const { server, upstream } = await open(t, answer);
-    await t.rejects(readStream(upstream.blob('library/alpine', FILE, patient())), { code: 'UPSTREAM_FAILED' }, what);
-    t.equal(server.seen.length, requests, what);
-  }
-});
-
-t.test('who leaves a blob early, leaves the connection too', async (t) => {
-  let closed = (): void => {};
-  const isClosed = new Promise<void>((resolve) => {
-    closed = resolve;
-  });
-  const { upstream } = await open(t, (response) => {
-    response.on('close', closed);
-    response.writeHead(200);
-    response.write(BLOB.subarray(0, 1000));
-  });
-  for await (const part of upstream.blob('library/alpine', FILE, patient())) {
-    t.ok(part.length > 0);
-    break;
-  }
-  await isClosed;
-  t.same(upstream.time.limits, []);
-});
-
-t.test('a slow reader holds the upstream back, and is not taken for a slow upstream', async (t) => {
-  let sentBytes = 0;
-  const large = 64 * 1024 * 1024;
-  const { upstream } = await open(t, (response) => {
-    response.writeHead(200, { 'content-length': String(large) });
-    const chunk = Buffer.alloc(262_144);
-    const more = (): void => {
-      if (sentBytes >= large || response.destroyed) return void response.end();
-      sentBytes += chunk.length;
-      response.write(chunk, more);
-    };
-    more();
-  });
-  const stream = upstream.blob('library/alpine', { ...FILE, sizeBytes: large }, patient())[Symbol.asyncIterator]();
-  await stream.next();
-  t.same(upstream.time.limits, [], 'nothing is timed while the reader is busy');
-  for (let before = -1; before !== sentBytes; ) {
-    before = sentBytes;
-    for (let turn = 0; turn < 2000; turn += 1) await new Promise<void>((resolve) => setImmediate(resolve));
-  }
-  t.ok(sentBytes < large, `${sentBytes} bytes were sent before anybody read`);
-  await stream.return?.();
 });

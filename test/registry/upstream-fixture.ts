@@ -27,6 +27,8 @@ export interface TestServer {
   readonly origin: string;
   readonly port: number;
   readonly seen: SeenRequest[];
+  /** Connections made so far, also those that carried no request. */
+  readonly connections: () => number;
 }
 
 /** `nth` counts the server's requests from 0. */
@@ -38,13 +40,17 @@ export async function serve(t: Test, answer: Answer): Promise<TestServer> {
     seen.push({ method: request.method ?? '', path: request.url ?? '', headers: request.headers });
     answer(response, request, seen.length - 1);
   });
+  let connections = 0;
+  server.on('connection', () => {
+    connections += 1;
+  });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   t.teardown(() => {
     server.closeAllConnections();
     server.close();
   });
   const { port } = server.address() as AddressInfo;
-  return { origin: `http://127.0.0.1:${port}`, port, seen };
+  return { origin: `http://127.0.0.1:${port}`, port, seen, connections: () => connections };
 }
 
 /** Where nobody listens any more. */
@@ -154,4 +160,14 @@ export async function readStream(stream: AsyncIterable<Uint8Array>): Promise<Uin
 /** What is asked for by those who never go away. */
 export function patient(): AbortSignal {
   return new AbortController().signal;
+}
+
+/** One server, and the client of it. */
+export async function open(
+  t: Test,
+  answer: Answer,
+  options: Partial<OciUpstreamOptions> = {},
+): Promise<{ readonly server: TestServer; readonly upstream: TestUpstream }> {
+  const server = await serve(t, answer);
+  return { server, upstream: upstreamFor(t, { ...options, url: server.origin }) };
 }
