@@ -86,9 +86,10 @@ export class ClaimPool {
     return this.#pending.size;
   }
 
-  /** True for a candidate that this pool knows and the chain has not decided. */
-  has(id: Digest): boolean {
-    return this.#pending.has(digestToHex(id));
+  /** True while somebody says the candidate again and again: this node, or an author that was heard a moment ago. */
+  isSpoken(id: Digest): boolean {
+    const pending = this.#pending.get(digestToHex(id));
+    return pending !== undefined && (pending.own || this.#deps.clock.nowMs() - pending.heardMs < 2 * RESEND_MS);
   }
 
   start(): void {
@@ -111,10 +112,14 @@ export class ClaimPool {
     const id = transactionId(sha256, claims);
     const author = signer.publicKey('network');
     const signature = signer.sign('network', candidatePayload(chainId, id, author));
+    const candidate = { claims, consents, author, signature };
     const known = this.#pending.get(digestToHex(id));
-    if (known !== undefined) return id;
-    if (!this.#hasRoom(peerId)) return null;
-    const pending = this.#admit(id, { claims, consents, author, signature }, peerId, true);
+    if (known?.own === true) return id;
+    if (known === undefined && !this.#hasRoom(peerId)) return null;
+    const pending = known ?? this.#admit(id, candidate, peerId, true);
+    // In the place of an author that others may have forgotten.
+    pending.own = true;
+    pending.candidate = candidate;
     this.#send(pending);
     return id;
   }
@@ -152,6 +157,7 @@ export class ClaimPool {
     const id = transactionId(sha256, candidate.claims);
     const known = this.#pending.get(digestToHex(id));
     if (known !== undefined) {
+      known.heardMs = this.#deps.clock.nowMs();
       this.#answerAgain(known);
       return 'again';
     }

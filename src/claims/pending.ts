@@ -26,10 +26,13 @@ export type Outcome =
 
 export interface Pending {
   readonly id: Digest;
-  readonly candidate: Candidate;
+  /** This node authors it, first or in the place of an author that fell silent. */
+  own: boolean;
+  candidate: Candidate;
   readonly authorPeerId: string;
-  readonly own: boolean;
   readonly addedMs: number;
+  /** When its author said it last. */
+  heardMs: number;
   readonly abort: AbortController;
   readonly endorsements: Map<string, Endorsement>;
   readonly refusals: Map<string, string>;
@@ -49,6 +52,7 @@ export interface Pending {
 export function newPending(from: Pick<Pending, 'id' | 'candidate' | 'authorPeerId' | 'own' | 'addedMs'>): Pending {
   return {
     ...from,
+    heardMs: from.addedMs,
     abort: new AbortController(),
     endorsements: new Map(),
     refusals: new Map(),

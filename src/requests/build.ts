@@ -100,7 +100,7 @@ async function carry(plan: BuildPlan, deps: BuildDeps, artifact: Extract<Claim, 
     const set = validatorSetAt(deps.head.view, deps.head.height + 1);
     if (verdicts.isHopeless(id, set, plan.startedMs)) return { state: 'refused', detail: reasonsAgainst(id, deps) };
     if (clock.nowMs() - plan.startedMs > MOST_MS) return { state: 'failed', detail: 'no quorum endorsed it in time' };
-    if (!pool.has(id) && isTurn(plan, deps, claims) && pool.submit(claims, []) !== null)
+    if (!pool.isSpoken(id) && isTurn(plan, deps, claims) && pool.submit(claims, []) !== null)
       deps.log.info({ subject: describeSubject(plan.subject), transactionId: digestToHex(id) }, 'candidate published');
     await change(deps);
   }
