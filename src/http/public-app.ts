@@ -48,6 +48,7 @@ height  ${chain.height}
 
 Every file served here was vetted by a quorum of independent authorities and is checked against their chain before it is sent.
 
+  docker pull HOST/docker.io/library/IMAGE
   curl -O    http://HOST/generic/NAMESPACE/NAME/VERSION/FILE
 ${role === 'authority' ? "  curl -T FILE -H 'Authorization: Bearer TOKEN' http://HOST/generic/NAMESPACE/NAME/VERSION/\n" : ''}  curl       http://HOST/healthz
 `;
