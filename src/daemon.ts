@@ -204,7 +204,7 @@ async function openHttp(parts: Process, world: World, node: CairnNode): Promise<
           },
           { publishWaitMs: config['publish.waitMs'] },
         );
-        ociRoutes(app, { ...node, ...world, log, requesting: node.requests });
+        ociRoutes(app, { ...node, ...world, log, requesting: node.requests, onRead: metrics.metrics.bytesServed });
       },
     },
   );
@@ -213,7 +213,7 @@ async function openHttp(parts: Process, world: World, node: CairnNode): Promise<
 /** Gauges are read from the node itself at each scrape. */
 function observe(metrics: MetricsService, node: CairnNode): void {
   metrics.metrics.observe(async () => {
-    const { chain, consensus, set, artifacts, mempool, candidates, peers, disk } = await node.operations.status();
+    const { chain, consensus, set, ...counts } = await node.operations.status();
     return {
       height: chain.height,
       headTimeMs: chain.height === 0 ? null : chain.timeMs,
@@ -221,11 +221,7 @@ function observe(metrics: MetricsService, node: CairnNode): void {
       round: consensus?.round ?? 0,
       step: consensus?.step ?? null,
       validators: set.length,
-      artifacts,
-      mempool,
-      candidates,
-      peers,
-      disk,
+      ...counts,
     };
   });
 }

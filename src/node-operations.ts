@@ -96,7 +96,7 @@ export class Operations implements NodeOperations {
   }
 
   readonly status = async (): Promise<NodeStatus> => {
-    const { head, sync, ledger, network, mempool, pool, blobs } = this.#deps;
+    const { head, sync, ledger, network, mempool, pool, blobs, requests } = this.#deps;
     const { version, name, nodeId, chainId, startedMs } = this.#options;
     const { height, blockId, timeMs } = head.view;
     return {
@@ -122,6 +122,8 @@ export class Operations implements NodeOperations {
       artifacts: head.store.counts.artifacts,
       mempool: mempool.size,
       candidates: pool?.size ?? 0,
+      requests: requests.size,
+      builds: requests.builds,
       disk: await blobs.usage(),
     };
   };

@@ -32,6 +32,8 @@ export interface OciRoutesDeps {
   readonly requesting: Requesting;
   readonly timers: Timers;
   readonly log: Logger;
+  /** Told of manifests that are sent from memory; of all other bytes the library tells. */
+  readonly onRead?: (from: 'local', sizeBytes: number) => void;
 }
 
 interface Parts {
@@ -52,7 +54,7 @@ export function ociRoutes(app: FastifyInstance, deps: OciRoutesDeps, options: Oc
     deps,
     defaultRegistry: options.defaultRegistry ?? 'docker.io',
     cache,
-    manifests: new Manifests({ ledger, cache, misses: new Misses(deps), log }),
+    manifests: new Manifests({ ...deps, cache, misses: new Misses(deps) }),
     blobs: { ledger, timers, log, clientStallMs: options.clientStallMs ?? 60_000, open: (file, wait) => library.open(file, wait) },
   };
   app.register(

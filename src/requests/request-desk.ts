@@ -13,6 +13,7 @@ import {
   ruleFor,
   validatorSetAt,
 } from '../../chain/index.ts';
+import type { Metrics } from '../metrics/types.ts';
 import { type TokenBucket, tokenBucket } from '../world/rate-limit.ts';
 import { type BuildDeps, type BuildEnd, type BuildState, runBuild } from './build.ts';
 import { describeSubject, keyOfSubject, packageOf, standingOf } from './subject.ts';
@@ -52,6 +53,7 @@ export interface Asked {
 export interface RequestDeskDeps extends BuildDeps {
   /** A bug in a build is one of the node. */
   readonly fatal: (error: unknown) => void;
+  readonly metrics: Pick<Metrics, 'buildEnded'>;
 }
 
 export class RequestDesk {
@@ -84,6 +86,11 @@ export class RequestDesk {
     const build = this.#add(subject, { refresh: false, first: asker.kind !== 'build' });
     if (build === null) return old(this.#bare(id, 'busy', 'too many builds are waiting: come again'));
     return { report: this.#reportOf(id, subject, build, build.state), isNew: true };
+  }
+
+  /** Builds under way, not those that wait. */
+  get running(): number {
+    return this.#running;
   }
 
   /** Looks at a label again that the upstream has moved. */
@@ -177,6 +184,7 @@ export class RequestDesk {
     build.endedMs = this.#deps.clock.nowMs();
     this.#running -= 1;
     const durationMs = build.endedMs - build.startedMs;
+    this.#deps.metrics.buildEnded(state);
     this.#deps.log.info({ subject: describeSubject(build.subject), outcome: state, reason: detail, durationMs }, 'build ended');
     this.#startNext();
   }

@@ -31,6 +31,7 @@ import type { Requesting, RequestOutcome } from '../../registry/index.ts';
 import { protocolOf } from '../channels.ts';
 import type { Head } from '../ledger/head.ts';
 import type { Members } from '../ledger/members.ts';
+import type { Metrics } from '../metrics/types.ts';
 import type { Clock, Logger, Network, Signer, Timers } from '../ports.ts';
 import type { RequestCourier } from './request-courier.ts';
 import type { RequestDesk } from './request-desk.ts';
@@ -62,6 +63,7 @@ export interface RequestsDeps {
   readonly timers: Timers;
   readonly sha256: Sha256;
   readonly log: Logger;
+  readonly metrics: Pick<Metrics, 'requestEnded'>;
   /** Null on a mirror. */
   readonly own: { readonly nodeId: Digest; readonly desk: RequestDesk; readonly courier: RequestCourier } | null;
 }
@@ -114,10 +116,23 @@ export class Requests implements Requesting {
     this.#running.set(id, running);
     this.#deps.log.info({ subject: describeSubject(subject), step: 'requested' }, 'request begun');
     outcome
-      .then((ended) => this.#deps.log.info({ subject: describeSubject(subject), step: ended.kind }, 'request ended'))
+      .then((ended) => {
+        this.#deps.metrics.requestEnded(ended.kind);
+        this.#deps.log.info({ subject: describeSubject(subject), step: ended.kind }, 'request ended');
+      })
       .catch((error: unknown) => this.#deps.log.error({ error: String(error) }, 'request broke off'))
       .finally(() => this.#running.delete(id));
     return running;
+  }
+
+  /** Requests of this node under way. */
+  get size(): number {
+    return this.#running.size;
+  }
+
+  /** Builds under way on this authority. */
+  get builds(): number {
+    return this.#deps.own?.desk.running ?? 0;
   }
 
   isRunning(id: Digest): boolean {
