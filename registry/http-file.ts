@@ -1,23 +1,23 @@
 /**
  * Answers a GET or HEAD with one committed file: ranges, validators, digests, and bytes that go out as fast as the client takes them.
- * Follows RFC 9110 (Range, If-Range, If-None-Match), RFC 9530 (Repr-Digest) and RFC 3230 (Digest). Two small buffers per answer, whatever
- * the client's speed; a byte leaves only after its run was verified.
+ * Follows RFC 9110 (Range, If-Range, If-None-Match), RFC 9530 (Repr-Digest) and RFC 3230 (Digest). A byte leaves only after its run
+ * was verified.
  */
 
 import type { ServerResponse } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type FileEntry, formatDigest } from '../chain/index.ts';
+import { type BufferPool, pump } from './byte-pump.ts';
 import type { ByteSource } from './download.ts';
 import { RegistryError } from './error.ts';
 import { refusalOfError, sendRefusal } from './http-errors.ts';
 import type { Logger, Timers } from './ports.ts';
 
-const BUFFER_BYTES = 262_144;
-
 export interface FileAnswerDeps {
   readonly open: (file: FileEntry, options: { readonly signal: AbortSignal }) => Promise<ByteSource>;
   readonly timers: Timers;
   readonly log: Logger;
+  readonly buffers: BufferPool;
   /** A client that takes nothing for so long is cut off. */
   readonly clientStallMs: number;
 }
@@ -138,49 +138,5 @@ function headOfPipeline(response: ServerResponse, gone: AbortSignal): Promise<vo
     };
     response.once('socket', turn);
     gone.addEventListener('abort', left, { once: true });
-  });
-}
-
-interface Ends {
-  readonly source: ByteSource;
-  readonly response: ServerResponse;
-  readonly gone: AbortSignal;
-}
-
-/** Reads into one buffer while the other is on its way; a buffer is used again only when the socket has taken it. */
-async function pump(deps: FileAnswerDeps, ends: Ends, range: { readonly from: number; readonly to: number }): Promise<void> {
-  const size = Math.min(BUFFER_BYTES, range.to - range.from);
-  const buffers = [new Uint8Array(size), new Uint8Array(size)];
-  let sending: Promise<void> = Promise.resolve();
-  for (let position = range.from, turn = 0; position < range.to; turn += 1) {
-    const target = (buffers[turn % 2] ?? new Uint8Array(size)).subarray(0, Math.min(size, range.to - position));
-    const read = await ends.source.read(target, position);
-    await sending;
-    if (read === 0) throw new Error(`the file ended at ${position}, expected ${range.to}`);
-    sending = send(deps, ends, target.subarray(0, read));
-    // Awaited in the next turn or below; a failure in between must not count as unhandled.
-    sending.catch(() => undefined);
-    position += read;
-  }
-  await sending;
-}
-
-function send(deps: FileAnswerDeps, ends: Ends, chunk: Uint8Array): Promise<void> {
-  const { response, gone } = ends;
-  return new Promise((resolve, reject) => {
-    const settle = (error: Error | null | undefined): void => {
-      stalled.cancel();
-      gone.removeEventListener('abort', closed);
-      if (error) reject(error);
-      else resolve();
-    };
-    const closed = (): void => settle(new Error('the client closed the connection'));
-    const stalled = deps.timers.set(deps.clientStallMs, () => {
-      response.destroy();
-      settle(new Error('the client took nothing for too long'));
-    });
-    gone.addEventListener('abort', closed, { once: true });
-    if (gone.aborted) closed();
-    else response.write(chunk, settle);
   });
 }
