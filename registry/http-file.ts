@@ -11,6 +11,7 @@ import { type BufferPool, pump } from './byte-pump.ts';
 import type { ByteSource } from './download.ts';
 import { RegistryError } from './error.ts';
 import { refusalOfError, sendRefusal } from './http-errors.ts';
+import { type AnswerFront, MAX_REPEATED_BYTES } from './http-front.ts';
 import type { Logger, Timers } from './ports.ts';
 
 export interface FileAnswerDeps {
@@ -18,6 +19,7 @@ export interface FileAnswerDeps {
   readonly timers: Timers;
   readonly log: Logger;
   readonly buffers: BufferPool;
+  readonly front?: AnswerFront | undefined;
   /** A client that takes nothing for so long is cut off. */
   readonly clientStallMs: number;
 }
@@ -25,12 +27,19 @@ export interface FileAnswerDeps {
 /** The range asked for, the whole file (null), or one that can't be satisfied. */
 export type WantedRange = { readonly from: number; readonly to: number } | 'unsatisfiable' | null;
 
+interface Exchange {
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+}
+
+interface Wanted {
+  readonly file: FileEntry;
+  readonly etag: string;
+  readonly range: Exclude<WantedRange, 'unsatisfiable'>;
+}
+
 /** Sends the file. A HEAD says 200 only when the bytes can be had. */
-export async function sendFile(
-  deps: FileAnswerDeps,
-  exchange: { request: FastifyRequest; reply: FastifyReply },
-  file: FileEntry,
-): Promise<FastifyReply> {
+export async function sendFile(deps: FileAnswerDeps, exchange: Exchange, file: FileEntry): Promise<FastifyReply> {
   const { request, reply } = exchange;
   const etag = `"${formatDigest(file.digests.sha256)}"`;
   const isHead = request.method === 'HEAD';
@@ -44,15 +53,26 @@ export async function sendFile(
     reply.header('content-range', `bytes */${file.sizeBytes}`);
     return sendRefusal(reply, { status: 416, code: 'RANGE_NOT_SATISFIABLE', message: `the file has ${file.sizeBytes} bytes` });
   }
+  if (await handOver(deps, exchange, { file, etag, range })) return reply;
   return await answer(deps, exchange, { file, etag, range });
 }
 
+/** True when the front sends the bytes: these are the headers that go before them. A small file is sent from here, and repeated there. */
+async function handOver(deps: FileAnswerDeps, { request, reply }: Exchange, { file, etag, range }: Wanted): Promise<boolean> {
+  if (request.method === 'HEAD' || file.sizeBytes <= MAX_REPEATED_BYTES) return false;
+  const { from, to } = range ?? { from: 0, to: file.sizeBytes };
+  const terms = await deps.front?.handOver(request, { file, from, to });
+  if (terms === undefined || terms === null) return false;
+  if (range !== null) reply.header('content-range', `bytes ${from}-${to - 1}/${file.sizeBytes}`);
+  reply
+    .code(range === null ? 200 : 206)
+    .headers({ ...headersOf(file, etag), ...terms })
+    .send();
+  return true;
+}
+
 /** The headers, and after them the bytes, verified while they are read. */
-async function answer(
-  deps: FileAnswerDeps,
-  exchange: { request: FastifyRequest; reply: FastifyReply },
-  wanted: { readonly file: FileEntry; readonly etag: string; readonly range: Exclude<WantedRange, 'unsatisfiable'> },
-): Promise<FastifyReply> {
+async function answer(deps: FileAnswerDeps, exchange: Exchange, wanted: Wanted): Promise<FastifyReply> {
   const { request, reply } = exchange;
   const { file, etag, range } = wanted;
   const gone = new AbortController();
@@ -71,7 +91,8 @@ async function answer(
   const { from, to } = range ?? { from: 0, to: file.sizeBytes };
   const headers = { ...headersOf(file, etag), 'content-length': String(to - from) };
   const ranged = range === null ? headers : { ...headers, 'content-range': `bytes ${from}-${to - 1}/${file.sizeBytes}` };
-  reply.raw.writeHead(range === null ? 200 : 206, ranged);
+  const repeatable = range === null && to <= MAX_REPEATED_BYTES ? deps.front?.repeatable(request) : {};
+  reply.raw.writeHead(range === null ? 200 : 206, { ...ranged, ...repeatable });
   try {
     if (request.method !== 'HEAD') await pump(deps, { source, response: reply.raw, gone: gone.signal }, { from, to });
     reply.raw.end();

@@ -178,7 +178,7 @@ async function openWorld(parts: Process): Promise<World> {
 }
 
 async function openHttp(parts: Process, world: World, node: CairnNode): Promise<Awaited<ReturnType<typeof startHttp>>> {
-  const { config, dataDir, log, metrics } = parts;
+  const { config, dataDir, log, metrics, fatal } = parts;
   const adminToken = await loadAdminToken(config, dataDir);
   const publishToken = await loadPublishToken(config, dataDir);
   const versions = await StagedVersions.open({ files: world.storage, staging: node.staging, log });
@@ -188,13 +188,23 @@ async function openHttp(parts: Process, world: World, node: CairnNode): Promise<
       operations: node.operations,
       metrics,
       log,
-      routes: (app) =>
+      fatal,
+      files: {
+        storage: resolve(dataDir, config['storage.path']),
+        reverifyMs: config['serve.reverifyMs'],
+        library: node.library,
+        blobs: node.blobs,
+        freshUntilMs: node.ledger.freshUntilMs,
+        onCommit: (listener) => void node.head.onCommit(listener),
+      },
+      routes: (app, front) =>
         genericRoutes(
           app,
           {
             ...node,
             ...world,
             log,
+            front,
             versions,
             publishing: node.publications,
             mayWrite: publishToken === null ? () => false : tokenCheck([publishToken]),

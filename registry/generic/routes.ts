@@ -9,6 +9,7 @@ import { type Coordinates, type FileEntry, formatDigest } from '../../chain/inde
 import { BufferPool } from '../byte-pump.ts';
 import { sendRefusal } from '../http-errors.ts';
 import { type FileAnswerDeps, sendFile } from '../http-file.ts';
+import type { AnswerFront } from '../http-front.ts';
 import { deferContinue, refuseUpload } from '../http-upload.ts';
 import type { Library } from '../library.ts';
 import type { Timers } from '../ports.ts';
@@ -27,6 +28,7 @@ export interface GenericRoutesDeps extends Omit<GenericPublishDeps, 'publishWait
   readonly ledger: Pick<Ledger, 'lookUp' | 'isServable' | 'isFresh'>;
   readonly library: Pick<Library, 'open'>;
   readonly timers: Timers;
+  readonly front?: AnswerFront | undefined;
 }
 
 interface Exchange {
@@ -42,6 +44,7 @@ export function genericRoutes(app: FastifyInstance, deps: GenericRoutesDeps, opt
     timers: deps.timers,
     log: deps.log,
     buffers: new BufferPool(),
+    front: deps.front,
     clientStallMs: options.clientStallMs ?? 60_000,
   };
   deferContinue(app, '/generic/');
