@@ -19,8 +19,8 @@ import { quantile } from './table.ts';
 
 const MIB = 1_048_576;
 const READY_MS = 60_000;
-const ROUNDS = 3;
-const ROUND_SECONDS = 2;
+const ROUNDS = 7;
+const ROUND_SECONDS = 1;
 const BIG_SECONDS = 10;
 const SAMPLES = 100;
 const RSS_POLL_MS = 100;
