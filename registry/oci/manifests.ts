@@ -7,6 +7,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { refusalOfError } from '../http-errors.ts';
 import { matchesEtag, watchClient } from '../http-file.ts';
+import { type AnswerFront, MAX_REPEATED_BYTES } from '../http-front.ts';
 import type { Logger } from '../ports.ts';
 import type { Ledger } from '../types.ts';
 import { sendAsOciRefusal, sendOciRefusal } from './errors.ts';
@@ -26,6 +27,7 @@ export interface ManifestDeps {
   /** Told of every manifest that is sent from memory, and how many bytes it has. */
   readonly onRead?: (from: 'local', sizeBytes: number) => void;
   readonly log: Logger;
+  readonly front?: AnswerFront | undefined;
 }
 
 type WantedManifest = Extract<OciTarget, { kind: 'manifest' }>;
@@ -123,7 +125,8 @@ export class Manifests {
       raw.end();
       return;
     }
-    raw.writeHead(200, manifest.headers);
+    const repeatable = bytes.length <= MAX_REPEATED_BYTES ? this.#deps.front?.repeatable(request) : undefined;
+    raw.writeHead(200, repeatable === undefined ? manifest.headers : { ...manifest.headers, ...repeatable });
     if (request.method === 'HEAD') return void raw.end();
     this.#deps.onRead?.('local', bytes.length);
     raw.end(bytes);

@@ -14,6 +14,11 @@ export interface PublicAppOptions {
   readonly publishWaitMs: number;
 }
 
+/** Longer than any answer is silent. */
+export function idleTimeoutMsOf({ publishWaitMs }: Pick<PublicAppOptions, 'publishWaitMs'>): number {
+  return publishWaitMs + 2 * MINUTE_MS;
+}
+
 /** `routes` adds the ecosystems' own. */
 export function publicApp(
   options: PublicAppOptions,
@@ -24,7 +29,7 @@ export function publicApp(
       maxConnections: options.maxConnections,
       bodyLimitBytes: 1_048_576,
       requestTimeoutMs: 0,
-      idleTimeoutMs: options.publishWaitMs + 2 * MINUTE_MS,
+      idleTimeoutMs: idleTimeoutMsOf(options),
     },
     deps,
   );
