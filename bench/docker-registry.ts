@@ -14,9 +14,14 @@ import { findProgram } from './load.ts';
 const MANIFEST_TYPE = 'application/vnd.docker.distribution.manifest.v2+json';
 const READY_MS = 10_000;
 
+/** Where both have it: the registry, and a node that has it from there. */
+const REPOSITORY = 'library/bench';
+
 export interface Baseline {
-  readonly blobUrl: string;
-  readonly manifestUrl: string;
+  readonly origin: string;
+  /** Below the origin, here and at a node. */
+  readonly blobPath: string;
+  readonly manifestPath: string;
   /** Without it the registry answers in an older form. */
   readonly manifestHeaders: Readonly<Record<string, string>>;
   readonly stop: () => Promise<void>;
@@ -53,9 +58,9 @@ export async function startDockerRegistry(options: {
     ];
     const configEntry = { mediaType: 'application/vnd.docker.container.image.v1+json', size: configBlob.size, digest: image };
     const manifest = JSON.stringify({ schemaVersion: 2, mediaType: MANIFEST_TYPE, config: configEntry, layers });
-    const manifestUrl = `${origin}/v2/bench/manifests/latest`;
-    await expectOk(await fetch(manifestUrl, { method: 'PUT', body: manifest, headers: { 'content-type': MANIFEST_TYPE } }));
-    return { blobUrl: `${origin}/v2/bench/blobs/${layer}`, manifestUrl, manifestHeaders: { accept: MANIFEST_TYPE }, stop };
+    const manifestPath = `/v2/${REPOSITORY}/manifests/latest`;
+    await expectOk(await fetch(origin + manifestPath, { method: 'PUT', body: manifest, headers: { 'content-type': MANIFEST_TYPE } }));
+    return { origin, blobPath: `/v2/${REPOSITORY}/blobs/${layer}`, manifestPath, manifestHeaders: { accept: MANIFEST_TYPE }, stop };
   } catch (error) {
     await stop();
     throw error;
@@ -75,7 +80,7 @@ async function untilReady(url: string): Promise<void> {
 }
 
 async function pushBlob(origin: string, body: Blob, digest: string): Promise<string> {
-  const begun = await fetch(`${origin}/v2/bench/blobs/uploads/`, { method: 'POST' });
+  const begun = await fetch(`${origin}/v2/${REPOSITORY}/blobs/uploads/`, { method: 'POST' });
   await expectOk(begun);
   const place = new URL(begun.headers.get('location') ?? '', origin);
   place.searchParams.set('digest', digest);

@@ -26,19 +26,19 @@ const SAMPLES = 100;
 const RSS_POLL_MS = 100;
 
 /** Where the node serves what is measured. */
-export interface MirrorTargets {
+interface MirrorTargets {
   readonly blob: string;
   readonly manifest: string;
   readonly manifestHeaders: Readonly<Record<string, string>>;
-  readonly bigBlob: string;
 }
 
+/** Without docker-registry there is no upstream to have an image from, and nothing to compare with: published files stand for it. */
 const GENERIC: MirrorTargets = {
   blob: '/generic/demo/bench/1.0.0/blob',
   manifest: '/generic/demo/bench/1.0.1/manifest',
   manifestHeaders: {},
-  bigBlob: '/generic/demo/bench/1.0.2/big',
 };
+const BIG_BLOB = '/generic/demo/bench/1.0.2/big';
 
 export interface Pair {
   readonly node: number;
@@ -62,25 +62,23 @@ export interface MirrorFigures {
   };
 }
 
-export async function measureMirror(dir: string, targets: MirrorTargets = GENERIC): Promise<MirrorFigures> {
+export async function measureMirror(dir: string): Promise<MirrorFigures> {
   const [basePort, registryPort] = await freePorts();
   await mkdir(dir, { recursive: true });
+  const blob = await writeRandom(path.join(dir, 'blob'), 100);
+  const baseline = await startDockerRegistry({ folder: dir, port: registryPort, blob });
   const network = path.join(dir, 'network');
-  await createLocalnet({ dir: network, authorities: 1, mirrors: 0, basePort });
+  await createLocalnet({ dir: network, authorities: 1, mirrors: 0, basePort, upstream: baseline?.origin ?? null });
   const localnet = await Localnet.open(network);
   const [node] = localnet.nodes;
   if (node === undefined) throw new Error('a localnet without nodes');
-  let baseline: Baseline | null = null;
   try {
     localnet.start();
     await localnet.waitUntilConnected({ timeoutMs: READY_MS });
-    const blob = await writeRandom(path.join(dir, 'blob'), 100);
-    await publish(node, targets.blob, createReadStream(blob, { highWaterMark: MIB }), 100 * MIB);
-    await publish(node, targets.manifest, [Buffer.alloc(1500, 'm')], 1500);
-    baseline = await startDockerRegistry({ folder: dir, port: registryPort, blob });
+    const targets = baseline === null ? await publishBoth(node, blob) : await requestImage(node, baseline);
     const warm = await throughputs(node, baseline, targets);
     await baseline?.stop();
-    return { tool: loadTool(), hasBaseline: baseline !== null, ...warm, big: await bigBlob(localnet, node, targets) };
+    return { tool: loadTool(), hasBaseline: baseline !== null, ...warm, big: await bigBlob(localnet, node) };
   } catch (error) {
     process.stderr.write(`${node.process.logTail(5).join('\n')}\n`);
     throw error;
@@ -90,16 +88,35 @@ export async function measureMirror(dir: string, targets: MirrorTargets = GENERI
   }
 }
 
+/** The image of the registry, asked for at the node as any client would, and its blob fetched once. */
+async function requestImage(node: LocalnetNode, { manifestPath, blobPath, manifestHeaders }: Baseline): Promise<MirrorTargets> {
+  for (const target of [manifestPath, blobPath]) {
+    const answer = await fetch(urlOf(node, target), { headers: manifestHeaders });
+    await answer.arrayBuffer();
+    if (!answer.ok) throw new Error(`${node.name} answered ${answer.status} to ${target}`);
+  }
+  return { blob: blobPath, manifest: manifestPath, manifestHeaders };
+}
+
+async function publishBoth(node: LocalnetNode, blob: string): Promise<MirrorTargets> {
+  await publish(node, GENERIC.blob, createReadStream(blob, { highWaterMark: MIB }), 100 * MIB);
+  await publish(node, GENERIC.manifest, [Buffer.alloc(1500, 'm')], 1500);
+  return GENERIC;
+}
+
 /** In turns, so that whatever else the machine does falls on both; the median of the rounds. */
 async function throughputs(
   node: LocalnetNode,
   baseline: Baseline | null,
   targets: MirrorTargets,
 ): Promise<Pick<MirrorFigures, 'oneConnection' | 'eightConnections' | 'manifests'>> {
-  const blob = { node: { url: urlOf(node, targets.blob) }, baseline: baseline === null ? null : { url: baseline.blobUrl } };
+  const blob = {
+    node: { url: urlOf(node, targets.blob) },
+    baseline: baseline === null ? null : { url: baseline.origin + baseline.blobPath },
+  };
   const manifest = {
     node: { url: urlOf(node, targets.manifest), headers: targets.manifestHeaders },
-    baseline: baseline === null ? null : { url: baseline.manifestUrl, headers: baseline.manifestHeaders },
+    baseline: baseline === null ? null : { url: baseline.origin + baseline.manifestPath, headers: baseline.manifestHeaders },
   };
   const compare = async (what: typeof blob | typeof manifest, connections: number, of: keyof LoadFigures): Promise<Pair> => {
     const found: { node: number[]; baseline: number[] } = { node: [], baseline: [] };
@@ -118,15 +135,15 @@ async function throughputs(
 }
 
 /** 2 GiB to eight clients, and commits meanwhile. */
-async function bigBlob(localnet: Localnet, node: LocalnetNode, targets: MirrorTargets): Promise<MirrorFigures['big']> {
-  await publish(node, targets.bigBlob, randomBlocks(2048), 2048 * MIB);
+async function bigBlob(localnet: Localnet, node: LocalnetNode): Promise<MirrorFigures['big']> {
+  await publish(node, BIG_BLOB, randomBlocks(2048), 2048 * MIB);
   const maker = await openClaimMaker(localnet);
   const idle = await commitLatencies(node, maker, { samples: SAMPLES, boundMs: BIG_SECONDS * 1000 });
   const rssBeforeMiB = await rssMiB(node);
   let rssPeakMiB = rssBeforeMiB;
   const poll = setInterval(() => void rssMiB(node).then((found) => (rssPeakMiB = Math.max(rssPeakMiB, found))), RSS_POLL_MS);
   try {
-    const load = runLoad({ url: urlOf(node, targets.bigBlob), connections: 8, seconds: BIG_SECONDS });
+    const load = runLoad({ url: urlOf(node, BIG_BLOB), connections: 8, seconds: BIG_SECONDS });
     load.catch(() => {});
     const busy = await commitLatencies(node, maker, { samples: SAMPLES, boundMs: (BIG_SECONDS - 2) * 1000 });
     const { mibPerSecond } = await load;
