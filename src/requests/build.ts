@@ -20,6 +20,7 @@ import {
 } from '../../chain/index.ts';
 import { RegistryError, type Resolver } from '../../registry/index.ts';
 import type { ClaimPool } from '../claims/claim-pool.ts';
+import { refusalOf } from '../claims/pending.ts';
 import type { Head } from '../ledger/head.ts';
 import type { Clock, Logger, Timers } from '../ports.ts';
 import { describeSubject, keyOfSubject, packageOf, standingOf, versionOf } from './subject.ts';
@@ -96,6 +97,9 @@ async function carry(plan: BuildPlan, deps: BuildDeps, artifact: Extract<Claim, 
     const claims = claimsOf(plan, deps.head, artifact);
     if (claims === null) return { state: 'committed', detail: '' };
     if (typeof claims === 'string') return { state: 'refused', detail: claims };
+    // Too large, banned or against a policy that has changed: said here, since nobody answers a candidate that the chain would refuse.
+    const unfit = refusalOf(deps.head, claims, deps.sha256);
+    if (unfit !== null) return { state: 'refused', detail: unfit };
     const id = transactionId(deps.sha256, claims);
     const set = validatorSetAt(deps.head.view, deps.head.height + 1);
     if (verdicts.isHopeless(id, set, plan.startedMs)) return { state: 'refused', detail: reasonsAgainst(id, deps) };

@@ -7,6 +7,12 @@ import { type OciUpstream, RegistryError } from '../../registry/index.ts';
 const MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
 const INDEX = 'application/vnd.oci.image.index.v1+json';
 
+export interface MadeDescriptor {
+  readonly mediaType: string;
+  readonly digest: string;
+  readonly size: number;
+}
+
 export interface MadeImage {
   readonly digest: string;
   readonly layer: Uint8Array;
@@ -17,17 +23,20 @@ export class MemoryRegistry {
   readonly blobs: Map<string, { readonly bytes: Uint8Array; readonly mediaType: string }> = new Map();
   readonly tags: Map<string, string> = new Map();
 
-  /** An image of one layer for a platform, under a tag if one is given. */
-  image(salt: string, options: { readonly tag?: string; readonly architecture?: string } = {}): MadeImage {
+  /** An image of one layer for a platform, under a tag if one is given; `more` layers are as its maker describes them. */
+  image(
+    salt: string,
+    options: { readonly tag?: string; readonly architecture?: string; readonly more?: readonly MadeDescriptor[] } = {},
+  ): MadeImage {
     const layer = new TextEncoder().encode(`layer of ${salt} `.repeat(2000));
     const config = json({ os: 'linux', architecture: options.architecture ?? 'amd64', salt });
     const document = {
       schemaVersion: 2,
       mediaType: MANIFEST,
-      config: this.#descriptor(config, 'application/vnd.oci.image.config.v1+json'),
-      layers: [this.#descriptor(layer, 'application/vnd.oci.image.layer.v1.tar')],
+      config: this.blob(config, 'application/vnd.oci.image.config.v1+json'),
+      layers: [this.blob(layer, 'application/vnd.oci.image.layer.v1.tar'), ...(options.more ?? [])],
     };
-    const { digest } = this.#descriptor(json(document), MANIFEST);
+    const { digest } = this.blob(json(document), MANIFEST);
     if (options.tag !== undefined) this.tags.set(options.tag, digest);
     return { digest, layer };
   }
@@ -39,12 +48,12 @@ export class MemoryRegistry {
       size: this.blobs.get(digest)?.bytes.length ?? 0,
       platform: { os: 'linux', architecture },
     }));
-    const { digest } = this.#descriptor(json({ schemaVersion: 2, mediaType: INDEX, manifests }), INDEX);
+    const { digest } = this.blob(json({ schemaVersion: 2, mediaType: INDEX, manifests }), INDEX);
     this.tags.set(tag, digest);
     return digest;
   }
 
-  #descriptor(bytes: Uint8Array, mediaType: string): { readonly mediaType: string; readonly digest: string; readonly size: number } {
+  blob(bytes: Uint8Array, mediaType: string): MadeDescriptor {
     const digest = formatDigest(sha256Of(bytes));
     this.blobs.set(digest, { bytes, mediaType });
     return { mediaType, digest, size: bytes.length };
