@@ -69,8 +69,10 @@ export async function runBuild(plan: BuildPlan, deps: BuildDeps): Promise<BuildE
   const resolver = deps.resolvers.get(subject.ecosystem);
   if (rule === null || resolver === undefined)
     return { state: 'refused', detail: `the policy admits nothing of ${describeSubject(subject)}` };
+  const late = new AbortController();
+  const timer = deps.timers.set(MOST_MS, () => late.abort());
   try {
-    const found = await resolver.resolve(subject, { rule, signal: plan.signal });
+    const found = await resolver.resolve(subject, { rule, signal: AbortSignal.any([plan.signal, late.signal]) });
     if (found.kind === 'refused') return { state: 'refused', detail: found.reason };
     plan.onParts(found.parts);
     return await carry(plan, deps, found.artifact);
@@ -81,6 +83,8 @@ export async function runBuild(plan: BuildPlan, deps: BuildDeps): Promise<BuildE
       'what was asked for could not be fetched',
     );
     return { state: stateOfError(error), detail: error.message };
+  } finally {
+    timer.cancel();
   }
 }
 

@@ -1,13 +1,14 @@
 /** What hostile upstreams, clients and authorities try with requests, in the virtual world; each test is named by the rule that holds. */
 
 import t from 'tap';
+import { localnetPolicy } from '../../genesis/index.ts';
 import { fatals } from '../world/watch.ts';
 import { ask, MINUTE_MS, scene, subject, tagOn } from './scene.ts';
 
 t.test('an image too large for a transaction is refused, and its author is not taken for a liar', async (t) => {
   const { world, registry, mirror } = await scene(t);
-  const mediaType = `application/${'x'.repeat(120)}`;
-  const more = Array.from({ length: 900 }, (_, index) => registry.blob(new TextEncoder().encode(`part ${index}`), mediaType));
+  const mediaType = `${'a'.repeat(127)}/${'b'.repeat(127)}`;
+  const more = Array.from({ length: 560 }, (_, index) => registry.blob(new TextEncoder().encode(`part ${index}`), mediaType));
   registry.image('huge', { tag: '1', more });
   t.match(await ask(world, mirror, '1'), { kind: 'refused', reason: /bytes/ });
   t.same(world.air.penalties, []);
@@ -28,4 +29,99 @@ t.test('an image with a layer that was removed from the network is refused', asy
   registry.image('other', { tag: 'other', more: [layer] });
   t.match(await ask(world, mirror, 'other'), { kind: 'refused', reason: /banned/ });
   t.equal(tagOn(mirror, 'other'), null);
+});
+
+t.test('an image that lies about the size of a layer does not harm another that has the layer too', async (t) => {
+  const { world, registry, mirror } = await scene(t);
+  const base = new TextEncoder().encode('base '.repeat(5000));
+  const layer = registry.blob(base, 'application/vnd.oci.image.layer.v1.tar');
+  registry.image('liar', { tag: 'liar', more: [{ ...layer, size: layer.size + 1 }] });
+  registry.image('good', { tag: 'good', more: [layer] });
+  const requests = mirror.node?.requests;
+  const lying = requests?.request(subject('liar'), { signal: new AbortController().signal });
+  t.equal((await ask(world, mirror, 'good')).kind, 'committed');
+  t.equal((await lying)?.kind, 'pending', 'and does not come in with the right one');
+  t.equal(tagOn(mirror, 'liar'), null);
+});
+
+t.test('images that never come do not hold up another image of the same asker', async (t) => {
+  const { world, registry, upstreams, mirror } = await scene(t);
+  const stalled = Array.from({ length: 8 }, (_, index) => `stalled-${index}`);
+  const layers = stalled.map((tag) => registry.blob(registry.image(tag, { tag }).layer, '').digest);
+  for (const upstream of upstreams.values()) for (const layer of layers) upstream.stalled.add(layer);
+  registry.image('good', { tag: 'good' });
+  const requests = mirror.node?.requests;
+  for (const tag of stalled) void requests?.request(subject(tag), { signal: new AbortController().signal });
+  await world.time.advance(1_000);
+  const startedMs = world.time.nowMs;
+  t.equal((await ask(world, mirror, 'good')).kind, 'committed');
+  t.ok(world.time.nowMs - startedMs < 10_000);
+  t.same(fatals(world), []);
+});
+
+t.test('an image that does not come is given up after ten minutes, and may be asked for again', async (t) => {
+  const { world, registry, upstreams, mirror } = await scene(t);
+  const { layer } = registry.image('slow', { tag: 'slow' });
+  for (const upstream of upstreams.values()) upstream.stalled.add(registry.blob(layer, '').digest);
+  t.match(await ask(world, mirror, 'slow'), { kind: 'pending' });
+  await world.time.advance(11 * MINUTE_MS);
+  for (const upstream of upstreams.values()) upstream.stalled.clear();
+  t.equal((await ask(world, mirror, 'slow')).kind, 'committed');
+});
+
+t.test('one asker cannot take all builds: what another asks for comes meanwhile', async (t) => {
+  const { world, registry, upstreams, mirror } = await scene(t, { mirrors: 2 });
+  const hog = world.inhabitants.at(-2);
+  for (let one = 0; one < 60; one += 1) {
+    const { layer } = registry.image(`slow ${one}`, { tag: `slow-${one}` });
+    for (const upstream of upstreams.values()) upstream.stalled.add(registry.blob(layer, '').digest);
+    void hog?.node?.requests.request(subject(`slow-${one}`), { signal: new AbortController().signal });
+  }
+  await world.time.advance(2_000);
+  registry.image('good', { tag: 'good' });
+  t.equal((await ask(world, mirror, 'good')).kind, 'committed');
+});
+
+t.test('of an image for a platform that the policy does not take no layer is fetched', async (t) => {
+  const policy = localnetPolicy([]).filter(({ ecosystem }) => ecosystem === 'docker');
+  const { world, registry, upstreams, mirror } = await scene(t, {
+    parameters: { policy: policy.map((rule) => ({ ...rule, platforms: ['linux/amd64'] })) },
+  });
+  registry.image('arm', { tag: 'arm', architecture: 'arm64' });
+  t.match(await ask(world, mirror, 'arm'), { kind: 'refused', reason: /platform linux\/arm64/ });
+  for (const { asked } of upstreams.values()) t.equal(asked.blobs, 1, 'its config alone');
+});
+
+t.test('clients that ask and leave do not use up the requests of their node', async (t) => {
+  const { world, mirror } = await scene(t);
+  for (const one of world.authorities()) world.crash(one);
+  const requests = mirror.node?.requests;
+  const clients = Array.from({ length: 256 }, () => new AbortController());
+  for (const [one, { signal }] of clients.entries()) void requests?.request(subject(`left-${one}`), { signal });
+  t.equal(requests?.start(subject('other')), null, 'all places are taken');
+  for (const client of clients) client.abort();
+  await world.time.advance(100);
+  t.not(requests?.start(subject('other')), null);
+});
+
+t.test('a client that has left before it is heard waits for nothing', async (t) => {
+  const { mirror } = await scene(t);
+  t.match(await mirror.node?.requests.request(subject('1'), { signal: AbortSignal.abort() }), { kind: 'pending' });
+});
+
+t.test('indexes of indexes do not multiply one request', async (t) => {
+  const { world, registry, upstreams, mirror } = await scene(t);
+  let level = [registry.image('leaf', {}), registry.image('leaf 2', {})];
+  for (let depth = 0; depth < 4; depth += 1) {
+    level = [0, 1].map((one) => {
+      const digest = registry.index(`level-${depth}-${one}`, [
+        ...level.map((image) => [image, 'amd64'] as const),
+        [registry.image(`${depth} ${one}`), 'arm64'],
+      ]);
+      return { digest, layer: new Uint8Array() };
+    });
+  }
+  t.equal((await ask(world, mirror, 'level-3-0')).kind, 'committed');
+  await world.time.advance(MINUTE_MS);
+  for (const { asked } of upstreams.values()) t.equal(asked.manifests, 4, 'what was asked for and what belongs to it at once');
 });

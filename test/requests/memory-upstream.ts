@@ -1,7 +1,7 @@
 /** An upstream registry of the virtual world: images made up by a test, each authority's view its own. Counts what it is asked. */
 
 import { createHash } from 'node:crypto';
-import { asDigest, type Digest, digestToHex, formatDigest, parseDigest } from '../../chain/index.ts';
+import { asDigest, type Digest, formatDigest, parseDigest } from '../../chain/index.ts';
 import { type OciUpstream, RegistryError } from '../../registry/index.ts';
 
 const MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
@@ -63,6 +63,8 @@ export class MemoryRegistry {
 export interface MemoryUpstream extends OciUpstream {
   readonly asked: { manifests: number; resolves: number; blobs: number };
   down: boolean;
+  /** Blobs that never come, until whoever waits gives up. */
+  readonly stalled: Set<string>;
   /** Another registry in place of the first: what this authority alone sees. */
   shows: MemoryRegistry;
 }
@@ -81,6 +83,7 @@ export function memoryUpstream(registry: MemoryRegistry): MemoryUpstream {
   const upstream: MemoryUpstream = {
     asked,
     down: false,
+    stalled: new Set(),
     shows: registry,
     manifest: async (_repository, reference) => {
       asked.manifests += 1;
@@ -90,13 +93,23 @@ export function memoryUpstream(registry: MemoryRegistry): MemoryUpstream {
       asked.resolves += 1;
       return find(tag).sha256;
     },
-    blob: async function* (_repository, { sha256 }) {
+    blob: async function* (_repository, { sha256, sizeBytes }, signal) {
       asked.blobs += 1;
-      const { bytes } = find(`sha256:${digestToHex(sha256)}`);
+      const { bytes } = find(formatDigest(sha256));
+      if (upstream.stalled.has(formatDigest(sha256))) await abortOf(signal);
+      if (bytes.length !== sizeBytes) throw new RegistryError('UPSTREAM_FAILED', 'memory', { message: 'the blob has another size' });
       yield Uint8Array.from(bytes);
     },
   };
   return upstream;
+}
+
+function abortOf(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    const end = (): void => reject(new RegistryError('ABORTED', 'memory', { message: 'given up' }));
+    if (signal.aborted) end();
+    signal.addEventListener('abort', end, { once: true });
+  });
 }
 
 function json(value: unknown): Uint8Array {
