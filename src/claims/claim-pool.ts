@@ -356,10 +356,11 @@ export class ClaimPool {
       this.#startChecks();
     }
     if (pending.state === 'refused') {
-      const own = digestToHex(this.#deps.nodeId);
-      const reason = pending.refusals.get(own);
-      if (reason !== undefined) this.#deps.courier.sendRefusal(pending.id, reason);
-      if (pending.takenUntilMs !== null || nowMs - pending.checkedMs < RECHECK_MS || !isOfUpstream(pending.candidate)) return;
+      const isDue = pending.takenUntilMs === null && nowMs - pending.checkedMs >= RECHECK_MS && isOfUpstream(pending.candidate);
+      const reason = pending.refusals.get(digestToHex(this.#deps.nodeId));
+      // What is looked at again is not refused meanwhile: the new word may be another.
+      if (!isDue && reason !== undefined) this.#deps.courier.sendRefusal(pending.id, reason);
+      if (!isDue) return;
       pending.state = 'queued';
       this.#startChecks();
     }

@@ -153,7 +153,7 @@ function reasonsAgainst(id: Digest, { verdicts, head }: BuildDeps): string {
     const verdict = heard?.get(digestToHex(nodeId));
     return verdict?.verdict === 'refused' ? [verdict.detail] : [];
   });
-  return [...new Set(named)].join('; ').slice(0, 512);
+  return [...new Set(named)].join('; ');
 }
 
 /** The next commit, the next verdict, or a moment. */

@@ -13,6 +13,7 @@ import {
   ruleFor,
   validatorSetAt,
 } from '../../chain/index.ts';
+import { shortened } from '../shortened.ts';
 import { type TokenBucket, tokenBucket } from '../world/rate-limit.ts';
 import { type BuildDeps, type BuildEnd, type BuildState, runBuild } from './build.ts';
 import { describeSubject, keyOfSubject, packageOf, standingOf } from './subject.ts';
@@ -235,7 +236,7 @@ export class RequestDesk {
   }
 
   #bare(requestId: Digest, state: BuildReport['state'], detail: string): BuildReport {
-    return { requestId, subject: null, state, detail: detail.slice(0, 512), startedMs: 0, fetchedBytes: 0, verdicts: [] };
+    return { requestId, subject: null, state, detail: shortened(detail, 512), startedMs: 0, fetchedBytes: 0, verdicts: [] };
   }
 
   #reportOf(requestId: Digest, subject: RequestSubject, build: Build | null, state: BuildReport['state'] | 'waiting'): BuildReport {
@@ -247,14 +248,14 @@ export class RequestDesk {
       set.map(({ nodeId }) => {
         const one = said.get(digestToHex(nodeId));
         const detail = one?.verdict === 'endorsed' ? says : (one?.detail ?? '');
-        return { nodeId, transactionId: id, verdict: one?.verdict ?? ('silent' as const), detail: detail.slice(0, 512) };
+        return { nodeId, transactionId: id, verdict: one?.verdict ?? ('silent' as const), detail: shortened(detail, 512) };
       }),
     );
     return {
       requestId,
       subject,
       state: state === 'waiting' ? 'running' : state,
-      detail: (build?.detail ?? '').slice(0, 512),
+      detail: shortened(build?.detail ?? '', 512),
       startedMs,
       fetchedBytes,
       verdicts: heard.slice(-512),

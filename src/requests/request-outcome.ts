@@ -5,6 +5,7 @@
 
 import { type BuildReport, type Digest, digestToHex, totalPower, type ValidatorSetRecord } from '../../chain/index.ts';
 import type { RequestOutcome } from '../../registry/index.ts';
+import { shortened } from '../shortened.ts';
 
 /** What one authority said of a build, newest word. */
 export interface HeardReport {
@@ -37,6 +38,6 @@ function isOverThird(set: ValidatorSetRecord, reports: readonly HeardReport[]): 
 
 /** What they say, each thing once. */
 function reasonOf(reports: readonly HeardReport[]): string {
-  const said = [...new Set(reports.map(({ report }) => report.detail).filter((detail) => detail !== ''))].join('; ').slice(0, 1024);
-  return said === '' ? 'no reason was given' : said;
+  const said = [...new Set(reports.map(({ report }) => report.detail).filter((detail) => detail !== ''))].join('; ');
+  return said === '' ? 'no reason was given' : shortened(said, 1024);
 }

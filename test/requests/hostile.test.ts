@@ -1,7 +1,9 @@
 /** What hostile upstreams, clients and authorities try with requests, in the virtual world; each test is named by the rule that holds. */
 
 import t from 'tap';
+import { decode, encode, refusalMessage } from '../../chain/index.ts';
 import { localnetPolicy } from '../../genesis/index.ts';
+import { topicOf } from '../../src/channels.ts';
 import { fatals } from '../world/watch.ts';
 import { ask, MINUTE_MS, scene, subject, tagOn } from './scene.ts';
 
@@ -123,4 +125,34 @@ t.test('indexes of indexes do not multiply one request', async (t) => {
   t.equal((await ask(world, mirror, 'level-3-0')).kind, 'committed');
   await world.time.advance(MINUTE_MS);
   for (const { asked } of upstreams.values()) t.equal(asked.manifests, 4, 'what was asked for and what belongs to it at once');
+});
+
+t.test('old refusals that a stranger says again do not doom what is asked for anew', async (t) => {
+  const policy = localnetPolicy([]).filter(({ ecosystem }) => ecosystem === 'docker');
+  const { world, registry, mirror } = await scene(t, { parameters: { policy: policy.map((rule) => ({ ...rule, minimumAgeMs: 60_000 })) } });
+  const topic = topicOf(world.chainId, 'refusal');
+  const heard: Uint8Array[] = [];
+  mirror.network?.subscribe(topic, (_from, message) => {
+    heard.push(message);
+    return 'ignore';
+  });
+  registry.image('young', { tag: '1' });
+  t.match(await ask(world, mirror, '1'), { kind: 'refused', reason: /minimum age/ });
+  t.ok(heard.length >= 3);
+  for (const one of world.authorities()) {
+    world.crash(one);
+    await world.start(one);
+  }
+  await world.time.advance(90_000);
+  let attempt = 1000;
+  const again = (): void => {
+    for (const message of heard) {
+      const said = decode(refusalMessage, message, { maxBytes: 2048 });
+      attempt += 1;
+      if (said.ok && attempt < 2000) void mirror.network?.publish(topic, encode(refusalMessage, { ...said.value, attempt }));
+    }
+    world.time.timers.set(50, again);
+  };
+  again();
+  t.equal((await ask(world, mirror, '1')).kind, 'committed');
 });
