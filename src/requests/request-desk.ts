@@ -18,9 +18,10 @@ import { type TokenBucket, tokenBucket } from '../world/rate-limit.ts';
 import { type BuildDeps, type BuildEnd, type BuildState, runBuild } from './build.ts';
 import { describeSubject, keyOfSubject, packageOf, standingOf } from './subject.ts';
 
-/** Builds under way; more wait. Of one asker fewer, so that slow ones hold up only who asked for them. */
+/** Builds under way; more wait. Of one asker fewer, so that slow ones hold up only who asked for them; and fewer of what is fetched along. */
 const MAX_RUNNING = 48;
 const MAX_RUNNING_OF_ONE = 12;
+const MAX_RUNNING_ALONG = 4;
 /** Builds remembered, waiting ones included; the oldest that have ended are forgotten first. */
 const MAX_BUILDS = 2048;
 /** Open builds above which nodes that are no authorities are put off, and above which nothing is fetched along. */
@@ -177,7 +178,7 @@ export class RequestDesk {
     const waiting = [...this.#builds.values()].filter(({ state }) => state === 'waiting');
     for (const build of [...waiting.filter(({ isWanted }) => isWanted), ...waiting.filter(({ isWanted }) => !isWanted)]) {
       if (this.#runningOfAll() >= MAX_RUNNING || this.#stopped.signal.aborted) return;
-      const payer = [...build.askers].find((one) => (this.#running.get(one) ?? 0) < MAX_RUNNING_OF_ONE);
+      const payer = [...build.askers].find((one) => (this.#running.get(one) ?? 0) < mostRunning(one));
       if (payer !== undefined) this.#begin(build, payer);
     }
   }
@@ -265,6 +266,11 @@ export class RequestDesk {
 
 /** Labels that are looked at again are paid for by nobody else. */
 const REFRESH = 'refresh';
+const ALONG = 'along with ';
+
+function mostRunning(payer: string): number {
+  return payer.startsWith(ALONG) ? MAX_RUNNING_ALONG : MAX_RUNNING_OF_ONE;
+}
 
 function payerOf(asker: Asker): string {
   switch (asker.kind) {
@@ -274,7 +280,7 @@ function payerOf(asker: Asker): string {
     case 'own':
       return 'own';
     case 'build':
-      return asker.payer;
+      return `${ALONG}${asker.payer}`;
   }
 }
 

@@ -42,7 +42,7 @@ const CLOCKS_MS = 2_000;
 
 export class VerdictBook {
   readonly #candidates: Map<string, HeardCandidate> = new Map();
-  readonly #listeners: Set<() => void> = new Set();
+  readonly #listeners: Set<(about: Digest) => void> = new Set();
   readonly #clock: Clock;
   readonly #sha256: Sha256;
   readonly #endorsementMs: () => number;
@@ -53,8 +53,8 @@ export class VerdictBook {
     this.#endorsementMs = deps.endorsementMs;
   }
 
-  /** Called after every word that was heard. Returns what ends it. */
-  onChange(listener: () => void): () => void {
+  /** Called after every word that was heard, with the candidate's id. Returns what ends it. */
+  onChange(listener: (about: Digest) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
@@ -63,7 +63,7 @@ export class VerdictBook {
     const candidate = this.#take(id);
     candidate.keys = claims.map(keyOf);
     candidate.says = claims.map(saying).join(', ').slice(0, 512);
-    this.#tell();
+    this.#tell(id);
   }
 
   endorsed(id: Digest, { nodeId, expiresMs }: Pick<Endorsement, 'nodeId' | 'expiresMs'>): void {
@@ -111,7 +111,7 @@ export class VerdictBook {
     // Anybody may say again what was said before.
     if (known !== undefined && known.saidMs > word.saidMs) return;
     verdicts.set(node, { ...word, heardMs: this.#clock.nowMs() });
-    this.#tell();
+    this.#tell(id);
   }
 
   /** The entry, made if need be, and now the newest. */
@@ -135,8 +135,8 @@ export class VerdictBook {
     return oldest;
   }
 
-  #tell(): void {
-    for (const listener of this.#listeners) listener();
+  #tell(about: Digest): void {
+    for (const listener of this.#listeners) listener(about);
   }
 }
 
