@@ -161,9 +161,10 @@ export class Forge {
     return encode(signedStatusMessage, { height, blockId, timeMs, nodeId, signature });
   }
 
-  refusal(nodeId: Digest, id: Digest): Uint8Array {
-    const signature = this.signerOf(nodeId).sign('consensus', refusalPayload(this.#chainId, id, 'no'));
-    return encode(refusalMessage, { refusal: { transactionId: id, nodeId, reason: 'no', signature }, attempt: 0 });
+  refusal(nodeId: Digest, id: Digest, timeMs: number): Uint8Array {
+    const unsigned = { transactionId: id, reason: 'no', timeMs };
+    const signature = this.signerOf(nodeId).sign('consensus', refusalPayload(this.#chainId, unsigned));
+    return encode(refusalMessage, { refusal: { ...unsigned, nodeId, signature }, attempt: 0 });
   }
 }
 

@@ -132,19 +132,7 @@ export class VirtualWorld {
     const life = one.life;
     const network = new VirtualNetwork(this.air, one.address);
     one.network = network;
-    const world: World = {
-      clock: { nowMs: () => Math.floor(this.time.nowMs + one.clockErrorMs()) },
-      timers: this.#timersOf(one, network),
-      random: this.random,
-      files: whileAlive(one.seenFiles(one.files), () => one.life === life),
-      storage: whileAlive(one.storage, () => one.life === life),
-      chainStore: one.chainStore,
-      nodeStore: one.nodeStore,
-      network: one.seenNetwork(network),
-      signer: one.signer,
-      // The thread pool would bring real time into the world: one signature at a time is checked on the spot.
-      verifier: { verify: this.#verifier.verify, verifyMany: (items) => Promise.all(items.map((item) => this.#verifier.verify(item))) },
-    };
+    const world = this.#worldOf(one, network);
     const node = await startNode(
       {
         version: '0.0.0',
@@ -169,6 +157,23 @@ export class VirtualWorld {
     );
     // It may have died on the way.
     if (one.life === life) one.node = node;
+  }
+
+  #worldOf(one: Inhabitant, network: VirtualNetwork): World {
+    const { life } = one;
+    return {
+      clock: { nowMs: () => Math.floor(this.time.nowMs + one.clockErrorMs()) },
+      timers: this.#timersOf(one, network),
+      random: this.random,
+      files: whileAlive(one.seenFiles(one.files), () => one.life === life),
+      storage: whileAlive(one.storage, () => one.life === life),
+      chainStore: one.chainStore,
+      nodeStore: one.nodeStore,
+      network: one.seenNetwork(network),
+      signer: one.signer,
+      // The thread pool would bring real time into the world: one signature at a time is checked on the spot.
+      verifier: { verify: this.#verifier.verify, verifyMany: (items) => Promise.all(items.map((item) => this.#verifier.verify(item))) },
+    };
   }
 
   /** A dead process's timers must not act for the living one; those of a paused one wait. */
