@@ -117,7 +117,7 @@ export function drawPlan(seed: number): Plan {
     authorities,
     mirrors,
     heights: 20,
-    signatures: seed % 32 === 0 ? 'ed25519' : 'keyed hash',
+    signatures: seed % 100 === 0 ? 'ed25519' : 'keyed hash',
     pace: pick(random, [0.1, 0.3, 1]),
     loadMs: 200 + random.below(800),
     stormMs,

@@ -3,10 +3,8 @@
  * synced is gone, the last write may be torn) and come back; what they decided is compared by whoever looks from outside.
  */
 
-import { createHash } from 'node:crypto';
 import {
   type AddArtifact,
-  asDigest,
   type Digest,
   digestToHex,
   endorsementPayload,
@@ -20,7 +18,6 @@ import {
   type GenesisDocument,
   localnetPolicy,
   type NodeKeys,
-  nodeRecordOf,
   SIGN_STATE_FILE,
 } from '../../genesis/index.ts';
 import { openEd25519Verifier } from '../../src/crypto/ed25519.ts';
@@ -78,7 +75,7 @@ export class VirtualWorld {
       return this.#inhabitant(name, keys, index);
     });
     const nodes = this.authorities(options.authorities)
-      .map((one) => nodeRecordOf(one.keys, one.name))
+      .map((one) => one.record)
       .sort((left, right) => (digestToHex(left.nodeId) < digestToHex(right.nodeId) ? -1 : 1));
     const policy = localnetPolicy(nodes.map((node) => node.nodeId));
     const parameters = { ...DEFAULT_PARAMETERS, policy, ...options.parameters };
@@ -210,7 +207,7 @@ export class VirtualWorld {
   claim(version: string): AddArtifact {
     const [publisher] = this.authorities();
     if (publisher === undefined) throw new Error('expected an authority');
-    const bytes = asDigest(createHash('sha256').update(version).digest());
+    const bytes = sha256(Buffer.from(version));
     return {
       kind: 'AddArtifact',
       coordinates: { ecosystem: 'generic', registry: '', namespace: 'demo', name: 'made-up', version },
