@@ -5,7 +5,7 @@
  */
 
 import { createPublicKey, type KeyObject, verify } from 'node:crypto';
-import type { NodeKeys } from '../../genesis/index.ts';
+import { type NodeKeys, publicKeysOf } from '../../genesis/index.ts';
 import { sha256 } from '../../src/crypto/sha256.ts';
 import { seedSigner } from '../../src/crypto/signer.ts';
 import type { SignatureVerifier, SignedItem, Signer } from '../../src/ports.ts';
@@ -17,10 +17,14 @@ export interface Signatures {
   readonly isValid: (item: SignedItem) => boolean;
 }
 
-export function keyedHashes(): Signatures {
+/** `onCurve`: with the public keys of Ed25519, where the chain is to admit keys. */
+export function keyedHashes(options: { readonly onCurve?: boolean } = {}): Signatures {
   return {
     signer: (keys) => {
-      const publicKeys = { network: sha256(keys.network), consensus: sha256(keys.consensus), checkpoint: sha256(keys.checkpoint) };
+      const publicKeys =
+        options.onCurve === true
+          ? publicKeysOf(keys)
+          : { network: sha256(keys.network), consensus: sha256(keys.consensus), checkpoint: sha256(keys.checkpoint) };
       return { publicKey: (use) => publicKeys[use], sign: (use, message) => keyedHash(publicKeys[use], message) };
     },
     ...checkedBy(({ publicKey, message, signature }) => Buffer.compare(keyedHash(publicKey, message), signature) === 0),
