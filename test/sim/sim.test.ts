@@ -1,12 +1,14 @@
 /** The simulator's own tests: seeds that must hold, the same trace twice, a plan that only depends on its seed, and every alarm's mutant. */
 
 import t from 'tap';
+import { drawPlan, MIN_FAULTS, MIN_HEIGHTS } from './draw-plan.ts';
 import { FOUND } from './found.ts';
 import { INVARIANT_NAMES } from './invariants.ts';
 import { MUTANTS, mutantPlan } from './mutants.ts';
-import { drawPlan } from './plan.ts';
-import { search } from './search.ts';
+import { isCertain } from './plan.ts';
+import { search, searchPlans } from './search.ts';
 import { simulate } from './simulation.ts';
+import { twinPlans } from './twins.ts';
 
 /** Keeps the run below a minute of one core. */
 const SEEDS = 25;
@@ -16,7 +18,8 @@ const FROM = 1_000;
 t.test('no seed breaks an invariant', { timeout: TIMEOUT_MS }, async (t) => {
   const found = await search(FROM, { isEnough: (seeds) => seeds >= SEEDS });
   for (const { plan, violation } of found.failures) t.fail(`seed ${plan.seed}: "${violation?.invariant}": ${violation?.detail}`);
-  t.ok(found.heights >= SEEDS * 20, `${found.heights} heights in ${found.seeds} seeds`);
+  t.ok(found.heights >= SEEDS * MIN_HEIGHTS, `${found.heights} heights in ${found.seeds} seeds`);
+  t.ok(found.fewestFaults >= MIN_FAULTS, `${found.faults} faults happened, at least ${found.fewestFaults} in each seed`);
   for (const line of found.coverage.table()) t.comment(line);
   for (const what of ['decision in a later round', 'proposal made again', 'evidence on the chain', 'log replayed', 'fetched by block sync'])
     t.ok(found.coverage.counts.has(what), `met: ${what}`);
@@ -25,9 +28,16 @@ t.test('no seed breaks an invariant', { timeout: TIMEOUT_MS }, async (t) => {
 t.test('a plan has at least five faults, and comes from its seed alone', async (t) => {
   for (let seed = 0; seed < 200; seed += 1) {
     const plan = drawPlan(seed);
-    t.ok(plan.faults.length >= 5 && plan.heights >= 20);
+    t.ok(plan.faults.filter(isCertain).length >= MIN_FAULTS && plan.heights >= MIN_HEIGHTS);
     t.same(plan, drawPlan(seed));
   }
+});
+
+t.test('no twin of any of four authorities breaks an invariant, however the five are parted', { timeout: TIMEOUT_MS }, async (t) => {
+  const found = await searchPlans(twinPlans(1), { isEnough: () => false });
+  t.equal(found.seeds, 60);
+  for (const { plan, violation } of found.failures) t.fail(`plan ${plan.seed}: "${violation?.invariant}": ${violation?.detail}`);
+  t.ok(found.coverage.counts.has('evidence on the chain'), 'met: evidence on the chain');
 });
 
 t.test('the same seed gives the same trace, another seed another one', { timeout: TIMEOUT_MS }, async (t) => {
