@@ -24,14 +24,13 @@ export function rememberingVerifier(verifier: SignatureVerifier): SignatureVerif
     return verdict;
   };
   const verifyMany = async (items: readonly SignedItem[]): Promise<readonly boolean[]> => {
-    const open = items.map((item) => ({ item, key: keyOf(item) })).map((one) => ({ ...one, known: valid.has(one.key) }));
-    const verdicts = (await verifier.verifyMany(open.filter(({ known }) => !known).map(({ item }) => item))).values();
-    return open.map(({ key, known }) => {
-      if (known) return true;
-      const verdict = verdicts.next().value === true;
-      if (verdict) remember(key);
-      return verdict;
-    });
+    const keyed = items.map((item) => ({ item, key: keyOf(item) }));
+    // A certificate comes twice, beside its block and in the next one: each is verified once.
+    const open = new Map(keyed.filter(({ key }) => !valid.has(key)).map(({ item, key }) => [key, item]));
+    const verdicts = await verifier.verifyMany([...open.values()]);
+    const found = new Map([...open.keys()].map((key, index) => [key, verdicts[index] === true]));
+    for (const [key, verdict] of found) if (verdict) remember(key);
+    return keyed.map(({ key }) => found.get(key) ?? true);
   };
   return { verify, verifyMany };
 }
