@@ -4,8 +4,8 @@
  * can fill it with forgeries. Changes no verdict.
  */
 
-import { createHash } from 'node:crypto';
 import type { SignatureVerifier, SignedItem } from '../ports.ts';
+import { sha256 } from './sha256.ts';
 
 /** Some 20 MB at the most. */
 const MAX_REMEMBERED = 100_000;
@@ -36,6 +36,11 @@ export function rememberingVerifier(verifier: SignatureVerifier): SignatureVerif
 }
 
 /** The two first parts have fixed lengths wherever a signature can be valid, so no two items share a key. */
-function keyOf(item: SignedItem): string {
-  return createHash('sha256').update(item.publicKey).update(item.signature).update(item.message).digest('base64');
+function keyOf({ publicKey, signature, message }: SignedItem): string {
+  const bytes = new Uint8Array(publicKey.length + signature.length + message.length);
+  bytes.set(publicKey);
+  bytes.set(signature, publicKey.length);
+  bytes.set(message, publicKey.length + signature.length);
+  const digest = sha256(bytes);
+  return Buffer.from(digest.buffer, digest.byteOffset, digest.length).toString('latin1');
 }

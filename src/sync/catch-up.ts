@@ -60,7 +60,7 @@ export class CatchUp {
   /** As many blocks as the last answers held. */
   #span = PAGE_BLOCKS;
   #stopped = false;
-  #failure: unknown = null;
+  #failure: Error | null = null;
   #wake: () => void = () => {};
 
   constructor(deps: CatchUpDeps) {
@@ -146,7 +146,7 @@ export class CatchUp {
       this.#wake();
     });
     this.#attempt(slot, attempt, timer).catch((error: unknown) => {
-      this.#failure = error;
+      this.#failure = error instanceof Error ? error : new Error(String(error));
       this.stop();
     });
   }
