@@ -1,20 +1,22 @@
 /**
- * `npm run bench`: measures primitives, the floor of a commit and a real network of four authorities and a serving node, prints one
- * table and writes the figures to .cairn/bench.json. Bounded to about four minutes. Never fails for a slow figure: it says what was wished and what came.
+ * `npm run bench`: measures primitives, the floor of a commit, a real network of four authorities, a serving node and a node that catches up;
+ * prints one table and writes the figures to .cairn/bench.json. Bounded to about six minutes. Never fails for a slow figure: it says what was
+ * wished and what came.
  */
 
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { type CatchUpFigures, measureCatchUp } from './catch-up.ts';
 import { type CommitFigures, measureCommits } from './commits.ts';
 import { type Floor, floorOf, measureFloor } from './floor.ts';
 import { type MirrorFigures, measureMirror, type Pair } from './mirror.ts';
 import { measurePrimitives } from './primitives.ts';
 import { type Figure, formatFigures } from './table.ts';
 
-const USAGE = 'usage: npm run bench -- [--only primitives|floor|network|mirror]\n';
-const PARTS = ['primitives', 'floor', 'network', 'mirror'] as const;
+const USAGE = 'usage: npm run bench -- [--only primitives|floor|network|mirror|catch-up]\n';
+const PARTS = ['primitives', 'floor', 'network', 'mirror', 'catch-up'] as const;
 
 /** Resolves with the exit code. */
 export async function main(args: readonly string[], { root }: { readonly root: string }): Promise<number> {
@@ -36,6 +38,7 @@ export async function main(args: readonly string[], { root }: { readonly root: s
     if (wanted('mirror')) {
       figures.push(...mirrorFigures(await progress('a mirror beside docker-registry', measureMirror(path.join(folder, 'mirror')))));
     }
+    if (wanted('catch-up')) figures.push(...(await catchUps(path.join(folder, 'catch-up'))));
     figures.push(...(await testTime(root)));
   } finally {
     await rm(folder, { recursive: true, force: true });
@@ -132,6 +135,24 @@ function mirrorFigures({ tool, hasBaseline, big, ...warm }: MirrorFigures): read
       floor: { name: 'the same node when idle', value: big.idleCommitMs },
       wish: { ratioAtMost: 3 },
     },
+  ];
+}
+
+/** Blocks that hold nothing but their certificate, and blocks with a claim, its three endorsements and their index entries. */
+async function catchUps(folder: string): Promise<readonly Figure[]> {
+  const bare = await progress('catching up, bare blocks', measureCatchUp(path.join(folder, 'bare'), { blocks: 10_000, claims: 0 }));
+  const full = await progress('catching up, blocks with a claim', measureCatchUp(path.join(folder, 'full'), { blocks: 2_000, claims: 1 }));
+  const speed = (name: string, { blocksPerSecond, floorPerSecond }: CatchUpFigures): Figure => ({
+    name,
+    value: blocksPerSecond,
+    unit: '/s',
+    floor: { name: 'their signatures and a synced batch a page', value: floorPerSecond },
+  });
+  const { first, last } = bare.memoryMiB;
+  return [
+    { ...speed(`blocks caught up, ${bare.signaturesPerBlock} signatures each`, bare), wish: { atLeast: 1500 } },
+    speed(`blocks caught up, a claim and ${full.signaturesPerBlock} signatures each`, full),
+    { name: 'memory in use after 10,000 blocks', value: last, unit: 'MiB', floor: { name: 'after 1,000', value: first } },
   ];
 }
 

@@ -1,11 +1,10 @@
 /**
- * The chain on the disk: blocks, certificates, state, log and indexes over a key-value store. One atomic, synced batch a block, so that a
- * crash leaves the old tip or the new one. Follows docs/SPEC.md §5. Checks no rule of the chain: it is given blocks that were decided, with
+ * The chain on the disk: blocks, certificates, state, log and indexes over a key-value store. One atomic, synced batch a block, or
+ * a page of them, so that a crash leaves the old tip or the new one. Follows docs/SPEC.md §5. Checks no rule of the chain: it is given blocks that were decided, with
  * their effects. What it reads back it checks against checksums, and the tip against its block at every start.
  */
 
 import {
-  type BlockEffects,
   type ChainView,
   type Digest,
   digestFromHex,
@@ -18,21 +17,10 @@ import {
 } from '../index.ts';
 import { BoundedCache } from './bounded-cache.ts';
 import { type ChainGenesis, ChainReader, type ChainStoreDeps } from './chain-reader.ts';
-import { type CommittedBytes, commitBatch, tipAfter } from './commit-batch.ts';
+import type { CommittedBytes } from './commit-batch.ts';
 import { damaged, writeOrFail } from './error.ts';
-import { fileChanges, type LiveArtifact, liveArtifactOf } from './file-index.ts';
-import {
-  type Counts,
-  type FileUse,
-  fileKey,
-  fileUse,
-  historyEntry,
-  historyKey,
-  nodeKeyOf,
-  stateKeyOf,
-  type TipRecord,
-  useKey,
-} from './layout.ts';
+import { type Counts, nodeKeyOf, stateKeyOf, type TipRecord } from './layout.ts';
+import { StagedBlocks } from './staged-blocks.ts';
 
 /** Records and tree nodes kept in memory. */
 const CACHED_RECORDS = 4096;
@@ -43,6 +31,8 @@ const TREE_NODE_BYTES = 65;
 
 /** What a commit replaced: lets a view of the block before still be read. */
 interface Undo {
+  /** The heights before and after it. */
+  readonly since: number;
   readonly height: number;
   readonly records: ReadonlyMap<string, StateRecord | null>;
   readonly nodes: ReadonlyMap<string, Uint8Array>;
@@ -92,27 +82,30 @@ export class ChainStore extends ChainReader {
     return use === null ? [] : (this.transaction(use.transactionId)?.endorsers ?? []);
   }
 
-  /**
-   * Writes a decided block in one synced batch; its effects must be of the tip's view. Rejects with a ChainStoreError when the disk fails:
-   * the store must then be opened anew.
-   */
+  /** Writes one decided block; see `commitAll`. */
   async commit(committed: CommittedBytes): Promise<void> {
-    const { effects } = committed;
+    await this.commitAll([committed]);
+  }
+
+  /**
+   * Writes decided blocks that follow each other in one synced batch: after a crash all of them are there, or none. The effects of the first
+   * must be of the tip's view, those of each other one of the view that the one before leaves. Rejects with a ChainStoreError when the disk
+   * fails: the store must then be opened anew.
+   */
+  async commitAll(blocks: readonly CommittedBytes[]): Promise<void> {
     if (this.#isCommitting) throw new TypeError('a commit is under way, or one has failed');
-    if (effects.height !== this.#tip.height + 1 || !sameBytes(effects.header.previousBlockId, this.#tip.blockId)) {
-      throw new TypeError(`expected the block after ${this.#tip.height}, got block ${effects.height}`);
-    }
+    requireChain(this.#tip, blocks);
     this.#isCommitting = true;
-    const undo = this.#undoOf(effects);
-    const files = await this.#fileChanges(effects, undo);
-    const tip = tipAfter(this.#tip, { effects, before: undo.records, files, fileUse: (sha256) => this.#fileUseOf(sha256) });
-    const batch = commitBatch(this.values.sha256, { committed, files, tip, logStart: this.#tip.logSize });
-    this.#undos = [...this.#undos, undo].slice(-KEPT_UNDOS);
-    await writeOrFail(this.values.kv, batch);
-    for (const [key, record] of effects.records) this.#records.set(key, record);
-    for (const [hash, node] of effects.treeAdded) this.#nodes.set(hash, node);
-    this.#tip = tip;
-    this.#view = this.#viewOf(tip);
+    const { kv, sha256 } = this.values;
+    const staged = new StagedBlocks({ kv, sha256 }, this.genesis, { tip: this.#tip, record: (key) => this.#recordNow(key) });
+    for (const one of blocks) await staged.add(one);
+    const { height: since } = this.#tip;
+    this.#undos = [...this.#undos, { since, height: staged.tip.height, ...staged.replaced }].slice(-KEPT_UNDOS);
+    await writeOrFail(kv, staged.writes());
+    for (const [key, record] of staged.written.records) this.#records.set(key, record);
+    for (const [hash, node] of staged.written.nodes) this.#nodes.set(hash, node);
+    this.#tip = staged.tip;
+    this.#view = this.#viewOf(staged.tip);
     this.#isCommitting = false;
   }
 
@@ -150,7 +143,9 @@ export class ChainStore extends ChainReader {
 
   #undosAfter(height: number): readonly Undo[] {
     if (height === this.#tip.height && !this.#isCommitting) return [];
-    if (this.#tip.height - height > KEPT_UNDOS) throw new TypeError(`the view of height ${height} is too old at ${this.#tip.height}`);
+    if (height < (this.#undos[0]?.since ?? this.#tip.height)) {
+      throw new TypeError(`the view of height ${height} is too old at ${this.#tip.height}`);
+    }
     return this.#undos.filter((undo) => undo.height > height);
   }
 
@@ -173,37 +168,14 @@ export class ChainStore extends ChainReader {
     this.#nodes.set(hash, node);
     return node;
   }
+}
 
-  #undoOf(effects: BlockEffects): Undo {
-    const records = new Map([...effects.records.keys()].map((key) => [key, this.#recordNow(key)] as const));
-    return { height: effects.height, records, nodes: effects.treeRemoved };
-  }
-
-  #fileChanges(effects: BlockEffects, undo: Undo): ReturnType<typeof fileChanges> {
-    return fileChanges(effects, {
-      stateBefore: (key) => undo.records.get(key) ?? null,
-      fileUse: (sha256) => this.#fileUseOf(sha256),
-      otherUser: (sha256, except) => this.#otherUser(sha256, except),
-      transactionOf: (key, height) => this.#transactionOf(key, height),
-    });
-  }
-
-  #fileUseOf(sha256: string): FileUse | null {
-    return this.values.record(fileKey(sha256), fileUse);
-  }
-
-  async #otherUser(sha256: string, except: ReadonlySet<string>): Promise<LiveArtifact> {
-    const keys = await this.values.keysAfter(useKey(sha256, ''), { limit: except.size + 1 });
-    const key = keys.find((one) => !except.has(one));
-    const other = key === undefined ? null : liveArtifactOf(key, this.#recordNow(key));
-    if (other === null) throw damaged(`no live artifact is found that uses the file ${sha256}`);
-    return other;
-  }
-
-  #transactionOf(key: string, height: number): Digest {
-    const entry = this.values.record(historyKey(key, height), historyEntry);
-    const leaf = entry === null ? null : this.leaf(entry.logIndex);
-    if (leaf === null) throw damaged(`the log has no operation about ${key} at height ${height}`);
-    return leaf.transactionId;
+function requireChain(tip: TipRecord, blocks: readonly CommittedBytes[]): void {
+  let { height, blockId } = tip;
+  for (const { effects } of blocks) {
+    if (effects.height !== height + 1 || !sameBytes(effects.header.previousBlockId, blockId)) {
+      throw new TypeError(`expected the block after ${height}, got block ${effects.height}`);
+    }
+    ({ height, blockId } = effects);
   }
 }

@@ -219,7 +219,8 @@ export class ClaimPool {
     this.#running(this.#deps.firstSeen.forget(claims.map(keyOf)));
     for (const [key, pending] of this.#pending) {
       if (committed.has(key)) this.#settle(key, pending, { kind: 'committed', height: block.header.height });
-      else {
+      else if (head.store.transaction(pending.id) === null) {
+        // Not in a later block that came with this one.
         const reason = refusalOf(head, pending.candidate.claims, sha256);
         if (reason !== null) this.#settle(key, pending, { kind: 'refused', reason: `overtaken: ${reason}` });
       }

@@ -4,8 +4,8 @@
  * can fill it with forgeries. Changes no verdict.
  */
 
-import { createHash } from 'node:crypto';
 import type { SignatureVerifier, SignedItem } from '../ports.ts';
+import { sha256 } from './sha256.ts';
 
 /** Some 20 MB at the most. */
 const MAX_REMEMBERED = 100_000;
@@ -24,19 +24,23 @@ export function rememberingVerifier(verifier: SignatureVerifier): SignatureVerif
     return verdict;
   };
   const verifyMany = async (items: readonly SignedItem[]): Promise<readonly boolean[]> => {
-    const open = items.map((item) => ({ item, key: keyOf(item) })).map((one) => ({ ...one, known: valid.has(one.key) }));
-    const verdicts = (await verifier.verifyMany(open.filter(({ known }) => !known).map(({ item }) => item))).values();
-    return open.map(({ key, known }) => {
-      if (known) return true;
-      const verdict = verdicts.next().value === true;
-      if (verdict) remember(key);
-      return verdict;
-    });
+    const keyed = items.map((item) => ({ item, key: keyOf(item) }));
+    // A certificate comes twice, beside its block and in the next one: each is verified once.
+    const open = new Map(keyed.filter(({ key }) => !valid.has(key)).map(({ item, key }) => [key, item]));
+    const verdicts = await verifier.verifyMany([...open.values()]);
+    const found = new Map([...open.keys()].map((key, index) => [key, verdicts[index] === true]));
+    for (const [key, verdict] of found) if (verdict) remember(key);
+    return keyed.map(({ key }) => found.get(key) ?? true);
   };
   return { verify, verifyMany };
 }
 
 /** The two first parts have fixed lengths wherever a signature can be valid, so no two items share a key. */
-function keyOf(item: SignedItem): string {
-  return createHash('sha256').update(item.publicKey).update(item.signature).update(item.message).digest('base64');
+function keyOf({ publicKey, signature, message }: SignedItem): string {
+  const bytes = new Uint8Array(publicKey.length + signature.length + message.length);
+  bytes.set(publicKey);
+  bytes.set(signature, publicKey.length);
+  bytes.set(message, publicKey.length + signature.length);
+  const digest = sha256(bytes);
+  return Buffer.from(digest.buffer, digest.byteOffset, digest.length).toString('latin1');
 }

@@ -27,12 +27,15 @@ import {
   type Sha256,
   sameBytes,
 } from '../../chain/index.ts';
-import type { ChainStore } from '../../chain/store/index.ts';
+import type { ChainStore, StoredBlock } from '../../chain/store/index.ts';
 import { invariant } from '../invariant.ts';
 import type { SignatureVerifier, SignedItem } from '../ports.ts';
+import { StagedView } from './staged-view.ts';
 
 /** Checked values of the height in work; liars can't make it more than two a round. */
 const MAX_CHECKED = 32;
+/** Signatures verified ahead before a bad one among them ends it: what a forged page can cost. */
+const LOOK_AHEAD_ITEMS = 256;
 
 /** Why a block is not for this chain: a code of `chain`'s validity or of its certificate, and the detail. */
 export interface BlockRefusal {
@@ -56,6 +59,19 @@ export type ExtendResult =
   | { readonly kind: 'not-next' }
   | { readonly kind: 'unknown' }
   | { readonly kind: 'refused'; readonly refusal: BlockRefusal };
+
+/** A block with its certificate, and both as they travel where they came so: what was decoded strictly has one encoding. */
+export interface CertifiedBlock {
+  readonly block: Block;
+  readonly certificate: CommitCertificateRecord;
+  readonly bytes?: StoredBlock;
+}
+
+/** How far a page got: blocks committed, and why no more were; null when all were, or stood on the chain before. */
+export interface ExtendManyResult {
+  readonly committed: number;
+  readonly stop: { readonly height: number; readonly result: Exclude<ExtendResult, { readonly kind: 'committed' }> } | null;
+}
 
 export interface CommittedBlock {
   readonly block: Block;
@@ -110,7 +126,10 @@ export class Head {
     return certificate.value;
   }
 
-  /** Listeners are called in order of registration, after the block is on the disk; they must not throw. Returns what ends it. */
+  /**
+   * Listeners are called in order of registration, after the block is on the disk; they must not throw. Of blocks written together each is
+   * told in order, and the head is then beyond all but the last. Returns what ends it.
+   */
   onCommit(listener: (committed: CommittedBlock) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -125,10 +144,8 @@ export class Head {
     const known = this.#checked.get(key);
     if (known !== undefined) return known;
     const view = this.view;
-    const verdicts = await this.#verify(blockSignatures(view, block, this.#sha256));
-    if (verdicts === null) return 'unknown';
-    const result = checkBlock(view, block, verdicts, this.#sha256);
-    if (view.height === this.height) this.#remember(key, result);
+    const result = await this.#checkOn(view, block);
+    if (result !== 'unknown' && view.height === this.height) this.#remember(key, result);
     return result;
   }
 
@@ -139,9 +156,34 @@ export class Head {
 
   /** Commits a decided block with its certificate. One at a time, in the order of the calls. */
   async extend(block: Block, certificate: CommitCertificateRecord): Promise<ExtendResult> {
-    const turn = this.#tail.then(() => this.#extend(block, certificate));
+    const { committed, stop } = await this.extendMany([{ block, certificate }]);
+    return stop?.result ?? { kind: committed === 0 ? 'not-next' : 'committed' };
+  }
+
+  /**
+   * Commits decided blocks that follow each other, in one synced batch as far as they are of this chain; those at or below the head are
+   * passed over. Each is checked as `extend` checks it.
+   */
+  async extendMany(blocks: readonly CertifiedBlock[]): Promise<ExtendManyResult> {
+    const turn = this.#tail.then(() => this.#extendMany(blocks));
     this.#tail = turn.catch(() => undefined);
     return await turn;
+  }
+
+  /**
+   * Verifies what blocks further on will need, as far as the sets known today tell whose signatures those are, so that a remembering
+   * verifier has the answers when their turn comes. Decides nothing: a set may change in between. Stops at the first that does not verify.
+   */
+  async lookAhead(blocks: readonly CertifiedBlock[]): Promise<void> {
+    let items: SignedItem[] = [];
+    for (const [index, { block, certificate }] of blocks.entries()) {
+      const view = { ...this.view, height: block.header.height - 1 };
+      items.push(...certificateSignatures(view, certificate), ...blockSignatures(view, block, this.#sha256));
+      if (items.length < LOOK_AHEAD_ITEMS && index < blocks.length - 1) continue;
+      const verdicts = await this.#verify(items);
+      if (verdicts?.includes(false) !== false) return;
+      items = [];
+    }
   }
 
   /** The newest of the last `depth` heights whose stored certificate bears the node's signature, or 0. */
@@ -159,21 +201,51 @@ export class Head {
     await this.#tail;
   }
 
-  async #extend(block: Block, certificate: CommitCertificateRecord): Promise<ExtendResult> {
-    const view = this.view;
+  async #extendMany(blocks: readonly CertifiedBlock[]): Promise<ExtendManyResult> {
+    const staged = new StagedView(this.view);
+    const ready: (CommittedBlock & { readonly bytes: StoredBlock })[] = [];
+    let stop: ExtendManyResult['stop'] = null;
+    for (const one of blocks) {
+      const { height } = one.block.header;
+      if (height <= staged.view.height) continue;
+      const checked = await this.#checkNext(staged.view, one);
+      if (checked.kind !== 'ok') {
+        stop = { height, result: checked };
+        break;
+      }
+      const { effects } = checked;
+      const bytes = one.bytes ?? { block: this.#encode(one.block).bytes, certificate: encode(commitCertificate, one.certificate) };
+      ready.push({ block: one.block, certificate: one.certificate, blockId: effects.blockId, effects, bytes });
+      staged.apply(effects);
+    }
+    if (ready.length > 0) await this.#write(ready);
+    return { committed: ready.length, stop };
+  }
+
+  async #write(ready: readonly (CommittedBlock & { readonly bytes: StoredBlock })[]): Promise<void> {
+    await this.#store.commitAll(ready.map(({ bytes, effects }) => ({ ...bytes, effects })));
+    this.#checked.clear();
+    for (const { bytes: _bytes, ...committed } of ready) for (const listener of this.#listeners) listener(committed);
+  }
+
+  /** Certificate and block against the view that they follow. */
+  async #checkNext(
+    view: ChainView,
+    { block, certificate }: CertifiedBlock,
+  ): Promise<{ readonly kind: 'ok'; readonly effects: BlockEffects } | Exclude<ExtendResult, { readonly kind: 'committed' }>> {
     if (block.header.height !== view.height + 1) return { kind: 'not-next' };
     const refusal = await this.#checkCertificate(view, block, certificate);
     if (refusal === 'unknown') return { kind: 'unknown' };
     if (refusal !== null) return { kind: 'refused', refusal };
-    const checked = await this.check(block);
+    // What was checked before was checked on the head.
+    const checked = view.height === this.height ? await this.check(block) : await this.#checkOn(view, block);
     if (checked === 'unknown') return { kind: 'unknown' };
-    if (!checked.ok) return { kind: 'refused', refusal: checked.refusal };
-    const certificateBytes = encode(commitCertificate, certificate);
-    await this.#store.commit({ block: this.#encode(block).bytes, certificate: certificateBytes, effects: checked.effects });
-    this.#checked.clear();
-    const committed = { block, blockId: checked.effects.blockId, certificate, effects: checked.effects };
-    for (const listener of this.#listeners) listener(committed);
-    return { kind: 'committed' };
+    return checked.ok ? { kind: 'ok', effects: checked.effects } : { kind: 'refused', refusal: checked.refusal };
+  }
+
+  async #checkOn(view: ChainView, block: Block): Promise<Checked> {
+    const verdicts = await this.#verify(blockSignatures(view, block, this.#sha256));
+    return verdicts === null ? 'unknown' : checkBlock(view, block, verdicts, this.#sha256);
   }
 
   async #checkCertificate(view: ChainView, block: Block, certificate: CommitCertificateRecord): Promise<BlockRefusal | 'unknown' | null> {

@@ -4,13 +4,9 @@
  */
 
 import {
-  type BlocksResponse,
-  blocksRequest,
-  blocksResponse,
   type Digest,
   decode,
   encode,
-  MAX_BLOCKS_RESPONSE_BYTES,
   MAX_SIGNED_STATUS_MESSAGE_BYTES,
   MAX_STATUS_MESSAGE_BYTES,
   nodeKeyAt,
@@ -22,7 +18,7 @@ import {
 import { protocolOf, topicOf } from '../channels.ts';
 import type { Head } from '../ledger/head.ts';
 import type { Clock, Logger, MessageVerdict, Network, Random, SignatureVerifier, Signer, Timer, Timers } from '../ports.ts';
-import { commitPage } from './commit-page.ts';
+import { CatchUp } from './catch-up.ts';
 import { serveBlocks } from './serve-blocks.ts';
 import { Standings } from './standings.ts';
 
@@ -30,10 +26,10 @@ const TICK_MS = 1_000;
 const STATUS_MS = 5_000;
 const PEERS_ASKED = 8;
 const REQUEST_TIMEOUT_MS = 10_000;
-const PAGE_BLOCKS = 64;
 /** A validator decides most blocks itself a moment later: it asks only when it stays behind. */
 const VALIDATOR_GRACE_MS = 500;
 const MAX_PEERS = 1_024;
+const NOBODY: ReadonlySet<string> = new Set();
 
 export interface BlockSyncOptions {
   readonly chainId: Digest;
@@ -63,7 +59,7 @@ export class BlockSync {
   readonly #standings: Standings;
   /** Who gave the newest block of the run under way: what that peer claims is believed, and shown. */
   #giver: string | null = null;
-  #running = false;
+  #catchUp: CatchUp | null = null;
   #stopped = false;
   #timer: Timer | null = null;
   #behindSinceMs: number | null = null;
@@ -99,6 +95,7 @@ export class BlockSync {
   stop(): void {
     this.#stopped = true;
     this.#timer?.cancel();
+    this.#catchUp?.stop();
   }
 
   /** How high the chain is, as more than a third of the authorities say, or as a catch-up that gets on has it; at least the own height. */
@@ -109,12 +106,14 @@ export class BlockSync {
 
   /** Catching up in earnest: a stranger's claim of a height alone doesn't count. */
   get syncing(): boolean {
-    return this.#running && this.targetHeight > this.#deps.head.height;
+    return this.#catchUp !== null && this.targetHeight > this.#deps.head.height;
   }
 
-  /** Highest height worth asking for: what any connected peer claims, be it a lie that costs a request. */
-  #goal(): number {
-    return Math.max(this.#deps.head.height, this.#standings.height(), ...this.#peers.values());
+  /** Highest height worth asking for: what any connected peer claims, be it a lie that costs a request; but for these. */
+  #goal(without: ReadonlySet<string> = NOBODY): number {
+    let goal = Math.max(this.#deps.head.height, this.#standings.height());
+    for (const [peer, height] of this.#peers) if (height > goal && !without.has(peer)) goal = height;
+    return goal;
   }
 
   heightOf(peerId: string): number | null {
@@ -206,38 +205,38 @@ export class BlockSync {
     this.#behindSinceMs ??= clock.nowMs();
     const patient = this.#options.nodeId !== null && target === head.height + 1;
     if (patient && clock.nowMs() - this.#behindSinceMs < VALIDATOR_GRACE_MS) return;
-    if (this.#running || this.#stopped || clock.nowMs() < this.#restUntilMs) return;
-    this.#running = true;
+    if (this.#catchUp !== null || this.#stopped || clock.nowMs() < this.#restUntilMs) return;
     this.#deps.onBehind(head.height + 1);
     this.#run(target)
       .catch((error: unknown) => {
         if (!this.#stopped) this.#deps.fatal(error);
       })
       .finally(() => {
-        this.#running = false;
+        this.#catchUp = null;
         this.#giver = null;
         this.#behindSinceMs = null;
       });
   }
 
-  /** Pages from one peer after another until nobody has more. */
+  /** Until nobody has more. */
   async #run(target: number): Promise<void> {
     const { head, log } = this.#deps;
     const from = head.height;
-    const tried = new Set<string>();
-    while (!this.#stopped) {
-      const peer = this.#pick(tried);
-      if (peer === null) break;
-      const before = head.height;
-      const page = await this.#fetchPage(peer, before + 1);
-      if (page !== null && (await commitPage(this.#deps, { peer, page, from: before + 1 }))) this.#giver = peer;
-      // Not asked again in this run, whoever else gives something: or each liar would cost a timeout a page.
-      if (head.height === before) tried.add(peer);
-      if (head.height >= this.#goal()) break;
-    }
+    const catchUp = new CatchUp({
+      ...this.#deps,
+      chainId: this.#options.chainId,
+      claimOf: (peer) => this.#peers.get(peer) ?? 0,
+      onClaim: (peer, height) => this.#believe(peer, height),
+      onGiven: (peer) => {
+        this.#giver = peer;
+      },
+      goal: (without) => this.#goal(without),
+    });
+    this.#catchUp = catchUp;
+    await catchUp.run();
     if (head.height > from) log.info({ from, to: head.height, target }, 'caught up');
     else this.#restUntilMs = this.#deps.clock.nowMs() + TICK_MS;
-    for (const peer of tried) this.#disbelieve(peer);
+    for (const peer of catchUp.spent) this.#disbelieve(peer);
   }
 
   /** Only while it is connected: the claim of one who has gone would stand for ever. */
@@ -250,34 +249,5 @@ export class BlockSync {
   #disbelieve(peer: string): void {
     const { height } = this.#deps.head;
     if ((this.#peers.get(peer) ?? 0) > height) this.#peers.set(peer, height);
-  }
-
-  /** A connected peer not yet tried: by chance among those that claim to be ahead, else any. */
-  #pick(tried: ReadonlySet<string>): string | null {
-    const { network, head, random } = this.#deps;
-    const peers = network.peers().map((peer) => peer.peerId);
-    const connected = peers.filter((peer) => !tried.has(peer));
-    const ahead = connected.filter((peer) => (this.#peers.get(peer) ?? 0) > head.height);
-    const choice = ahead.length > 0 ? ahead : connected;
-    return choice[Math.floor(random.next() * choice.length)] ?? null;
-  }
-
-  async #fetchPage(peer: string, from: number): Promise<BlocksResponse | null> {
-    const { network, log } = this.#deps;
-    const maxBytes = MAX_BLOCKS_RESPONSE_BYTES;
-    try {
-      const body = encode(blocksRequest, { from, max: PAGE_BLOCKS });
-      const options = { timeoutMs: REQUEST_TIMEOUT_MS, maxResponseBytes: maxBytes };
-      const bytes = await network.request(peer, protocolOf(this.#options.chainId, 'blocks'), body, options);
-      const answer = decode(blocksResponse, bytes, { maxBytes });
-      if (answer.ok) {
-        this.#believe(peer, answer.value.height);
-        return answer.value;
-      }
-      network.penalize(peer, 'bad-message', answer.reason);
-    } catch (error) {
-      log.debug({ peer, error: String(error) }, 'a peer gave no blocks');
-    }
-    return null;
   }
 }

@@ -64,12 +64,15 @@ export class Observer {
     const consensus = node.engine?.machine.consensus;
     const lock = consensus === undefined ? null : { height: consensus.height, round: consensus.lockedRound ?? -1 };
     this.#see({ kind: 'started', name: one.name, tip: tipOf(node), lock });
-    node.head.onCommit(({ block, blockId, certificate }) => {
+    node.head.onCommit(({ block, blockId, certificate, effects }) => {
       // What a dead process still had in its hands is nobody's.
       if (one.node !== node) return;
       const { view } = node.head;
-      const nextSetDigest = validatorSetDigest(sha256, setsOf(view.state).next);
-      this.#see({ kind: 'committed', name: one.name, block, blockId, certificate, stateRoot: view.stateRoot, nextSetDigest });
+      // Of blocks written together the head shows the last alone.
+      const isTip = view.height === effects.height;
+      const stateRoot = isTip ? view.stateRoot : effects.stateRoot;
+      const nextSetDigest = isTip ? validatorSetDigest(sha256, setsOf(view.state).next) : block.header.nextSetDigest;
+      this.#see({ kind: 'committed', name: one.name, block, blockId, certificate, stateRoot, nextSetDigest });
     });
   }
 
