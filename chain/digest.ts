@@ -22,7 +22,7 @@ export function asDigest(value: Uint8Array): Digest {
 /** Code units of the 16 digits. */
 const HEX_DIGITS: readonly number[] = Array.from('0123456789abcdef', (digit) => digit.charCodeAt(0));
 /** Where the digits of one digest are laid out; overwritten by the next. */
-const hexUnits: number[] = new Array<number>(64).fill(0);
+const hexUnits: number[] = Array.from({ length: 64 }, () => 0);
 
 /** 64 lower-case hex digits. In one piece: it mostly becomes a key of a map, and a text of many pieces would first be joined for that. */
 export function digestToHex(digest: Digest): string {

@@ -35,6 +35,7 @@ export interface LoadDeps {
   readonly random: SeededRandom;
   readonly see: (fact: Fact) => void;
   readonly count: (what: string) => void;
+  readonly isCommitted: (id: string) => boolean;
   readonly failed: (name: string, error: unknown) => void;
 }
 
@@ -61,8 +62,25 @@ export class Load {
 
   /** Gives a node a version that nobody has seen before; its id, or null when the node is down. */
   submitTo(one: Inhabitant): string | null {
+    return this.#submit(one, this.#fresh());
+  }
+
+  /** The same, for a version that must be committed: a set that changes takes the seal away, and its author seals again. */
+  insist(one: Inhabitant): string | null {
+    const claims = this.#fresh();
+    const id = this.#submit(one, claims);
+    const again = (): void => {
+      if (id === null || this.#deps.isCommitted(id)) return;
+      this.#submit(one, claims);
+      this.#deps.world.time.timers.set(ASK_AGAIN_MS, again);
+    };
+    if (this.#plan.changes.length > 0) this.#deps.world.time.timers.set(ASK_AGAIN_MS, again);
+    return id;
+  }
+
+  #fresh(): readonly Claim[] {
     this.#versions += 1;
-    return this.#submit(one, [this.#deps.world.claim(`1.${this.#versions}.0`)]);
+    return [this.#deps.world.claim(`1.${this.#versions}.0`)];
   }
 
   #next(): void {

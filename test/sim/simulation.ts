@@ -110,6 +110,7 @@ class Simulation {
       random: new SeededRandom(plan.seed ^ 0x10ad),
       see: (fact) => this.#see(fact),
       count: (what) => this.#coverage.count(what),
+      isCommitted: (id) => this.#committed.has(id),
       failed: (name, error) => this.failed(name, error),
     });
     this.#invariants = invariants({
@@ -173,7 +174,7 @@ class Simulation {
       return isBroken() || this.#heights().every((one) => one >= this.#plan.heights);
     }, HEAL_MS);
     this.#load.stop();
-    const last = this.#honest.flatMap((one) => this.#load.submitTo(one) ?? []);
+    const last = this.#honest.flatMap((one) => this.#load.insist(one) ?? []);
     const open = (): readonly string[] => last.filter((id) => !this.#committed.has(id));
     await time.until(() => isBroken() || (open().length === 0 && new Set(this.#heights()).size === 1), HEAL_MS);
     if (this.#violation === null) {

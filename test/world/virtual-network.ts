@@ -182,7 +182,7 @@ export class VirtualNetwork implements Network {
     }
     const receive = this.#topics.get(topic);
     if (!this.isUp || receive === undefined || !this.#isNew(topic, message)) return;
-    const verdict = await receive(from, message.slice());
+    const verdict = await receive(from, message);
     if (verdict === 'accept') this.#relay(topic, message, from);
     if (verdict === 'reject') this.penalize(from, 'bad-message', `gossip on ${topic}`);
   }
