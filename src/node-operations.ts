@@ -21,13 +21,12 @@ import {
   validatorSetAt,
 } from '../chain/index.ts';
 import type { BlobStore } from '../registry/index.ts';
-import type { Engine } from './agreement/engine.ts';
 import type { GossipClaimCourier } from './claims/claim-courier.ts';
-import type { ClaimPool } from './claims/claim-pool.ts';
 import type { Marks } from './claims/marks.ts';
 import type { AddResult, Mempool } from './claims/mempool.ts';
 import type { Publications } from './claims/publishing.ts';
 import { awaitCommit } from './commit-wait.ts';
+import type { Duty } from './duty.ts';
 import { decodeBlock, type Head } from './ledger/head.ts';
 import type { Members } from './ledger/members.ts';
 import type { StateLedger } from './ledger/state-ledger.ts';
@@ -75,9 +74,7 @@ export interface OperationsDeps {
   readonly publications: Publications;
   readonly requests: Requests;
   readonly claimCourier: GossipClaimCourier;
-  /** Null on a mirror. */
-  readonly pool: ClaimPool | null;
-  readonly engine: Engine | null;
+  readonly duty: Duty;
   readonly network: Network;
   readonly clock: Clock;
   readonly timers: Timers;
@@ -96,7 +93,7 @@ export class Operations implements NodeOperations {
   }
 
   readonly status = async (): Promise<NodeStatus> => {
-    const { head, sync, ledger, network, mempool, pool, blobs } = this.#deps;
+    const { head, sync, ledger, network, mempool, duty, blobs } = this.#deps;
     const { version, name, nodeId, chainId, startedMs } = this.#options;
     const { height, blockId, timeMs } = head.view;
     return {
@@ -104,7 +101,7 @@ export class Operations implements NodeOperations {
       name,
       nodeId: digestToHex(nodeId),
       peerId: network.peerId,
-      role: this.#deps.engine === null ? 'mirror' : 'authority',
+      role: duty.isOn ? 'authority' : 'mirror',
       addresses: network.addresses(),
       startedMs,
       chain: {
@@ -121,7 +118,7 @@ export class Operations implements NodeOperations {
       peers: network.peers().length,
       artifacts: head.store.counts.artifacts,
       mempool: mempool.size,
-      candidates: pool?.size ?? 0,
+      candidates: duty.pool?.size ?? 0,
       disk: await blobs.usage(),
     };
   };
@@ -216,7 +213,7 @@ export class Operations implements NodeOperations {
   };
 
   #consensus(): NodeStatus['consensus'] {
-    const engine = this.#deps.engine;
+    const { engine } = this.#deps.duty;
     if (engine === null) return null;
     const { round, step } = engine.machine.consensus;
     const silentBelow = engine.signFromHeight > engine.height ? engine.signFromHeight : null;

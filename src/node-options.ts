@@ -17,6 +17,8 @@ export interface NodeOptions {
   readonly maxHeadAgeMs: number;
   /** An operator's word that nothing was signed from this height on; null = the sign state alone decides. */
   readonly signFromHeight: number | null;
+  /** The newest protocol version that this node pretends to know. Default: what its software knows. */
+  readonly knownVersion?: number;
 }
 
 /** Where this authority fetches from. */

@@ -33,7 +33,7 @@ const signature = filled(0x51, 64);
 const clock = { nowMs: () => 1_700_000_000_000 };
 const timers = { set: () => ({ cancel: () => {} }) };
 const log = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} };
-const signer: Signer = { publicKey: () => filled(0x12), sign: () => signature };
+const signer: Signer = { publicKey: () => filled(0x12), sign: () => signature, holds: () => true };
 
 const FRAME: NonNullable<Vector['head']> = [
   [4, 'length of the body'],

@@ -69,6 +69,12 @@ export class GossipClaimCourier implements ClaimCourier {
     this.#subscribe('transaction', (data) => this.#onSealed(data));
   }
 
+  /** Hears no more; it can still say something. */
+  stop(): void {
+    const { network, chainId } = this.#deps;
+    for (const topic of ['candidate', 'endorsement', 'refusal', 'transaction'] as const) network.unsubscribe(topicOf(chainId, topic));
+  }
+
   sendCandidate(candidate: Candidate, attempt: number): void {
     this.#deps.verdicts.candidate(transactionId(this.#deps.sha256, candidate.claims), candidate.claims);
     this.#publish('candidate', encode(candidateMessage, { candidate, attempt }));

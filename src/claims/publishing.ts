@@ -31,9 +31,9 @@ const MARK_WAIT_MS = 3_000;
 const TOO_MANY = 'too many candidates of this node wait for their endorsements: try again';
 
 export interface PublicationsDeps {
-  /** Null on a mirror. */
-  readonly nodeId: Digest | null;
+  readonly nodeId: Digest;
   readonly head: Head;
+  /** Null while the node is a mirror. */
   readonly pool: ClaimPool | null;
   readonly marks: Marks;
   readonly sha256: Sha256;
@@ -51,7 +51,7 @@ export class Publications implements Publishing {
     const record = artifactOf(head.view.state, coordinates);
     if (record?.kind === 'artifact') return { kind: 'exists', height: record.height };
     if (record?.kind === 'tombstone') return { kind: 'removed', height: record.height };
-    if (nodeId === null || pool === null) return { kind: 'refused', reason: 'this node is a mirror: publish at an authorized node' };
+    if (pool === null) return { kind: 'refused', reason: 'this node is a mirror: publish at an authorized node' };
     const rule = ruleFor(head.parameters.policy, coordinates);
     if (rule === null)
       return { kind: 'refused', reason: `the network's policy admits nothing in ${coordinates.ecosystem}/${coordinates.namespace}` };
@@ -74,7 +74,7 @@ export class Publications implements Publishing {
     const refused = this.mayPublish(coordinates);
     if (refused !== null) return refused;
     const { head, nodeId, pool, sha256 } = this.#deps;
-    if (nodeId === null || pool === null) return { kind: 'refused', reason: 'this node is a mirror' };
+    if (pool === null) return { kind: 'refused', reason: 'this node is a mirror' };
     const claim = addArtifactClaim(coordinates, files, { publisher: nodeId, replaces: null });
     const reason = refusalOf(head, [claim], sha256);
     if (reason !== null) return { kind: 'refused', reason };

@@ -29,6 +29,8 @@ export interface Connector {
   readonly stop: () => void;
   readonly peerChanged: (peerId: string, connected: boolean) => void;
   readonly discovered: (peerId: string, addresses: readonly string[]) => void;
+  /** Keeps these connected beside the configured ones, at whatever address is known of them; in place of those named before. */
+  readonly keep: (peerIds: readonly string[]) => void;
 }
 
 interface ConnectorDeps {
@@ -61,15 +63,14 @@ export function openConnector(options: ConnectorOptions, deps: ConnectorDeps): C
     }
     return isIsolated() ? 'again' : 'done';
   });
-  const known = new Map(
-    [...options.peers].map(([peerId, addresses]) => [
-      peerId,
-      repeater(KNOWN_PEER, deps, async (signal) => {
-        if (dialler.isConnected(peerId)) return 'done';
-        return (await attempt(addresses, signal)) ? 'done' : 'again';
-      }),
-    ]),
-  );
+  const redialler = (peerId: string, addresses: readonly string[]): Repeater =>
+    repeater(KNOWN_PEER, deps, async (signal) => {
+      if (dialler.isConnected(peerId)) return 'done';
+      return (await attempt(addresses, signal)) ? 'done' : 'again';
+    });
+  const known = new Map([...options.peers].map(([peerId, addresses]) => [peerId, redialler(peerId, addresses)]));
+  const kept = new Map<string, Repeater>();
+  let isRunning = false;
 
   async function attempt(addresses: readonly string[], signal: AbortSignal): Promise<boolean> {
     try {
@@ -85,16 +86,18 @@ export function openConnector(options: ConnectorOptions, deps: ConnectorDeps): C
     start: () => {
       stopping = new AbortController();
       bootstrap.run(stopping.signal);
-      for (const redial of known.values()) redial.run(stopping.signal);
+      isRunning = true;
+      for (const redial of [...known.values(), ...kept.values()]) redial.run(stopping.signal);
     },
     stop: () => {
+      isRunning = false;
       stopping.abort();
       bootstrap.cancel();
-      for (const redial of known.values()) redial.cancel();
+      for (const redial of [...known.values(), ...kept.values()]) redial.cancel();
     },
     peerChanged: (peerId, connected) => {
       if (connected || stopping.signal.aborted) return;
-      known.get(peerId)?.run(stopping.signal);
+      (known.get(peerId) ?? kept.get(peerId))?.run(stopping.signal);
       if (wantsBootstrap()) bootstrap.run(stopping.signal);
     },
     discovered: (peerId, addresses) => {
@@ -104,6 +107,20 @@ export function openConnector(options: ConnectorOptions, deps: ConnectorDeps): C
       void attempt(addresses, stopping.signal).finally(() => {
         dialsOfDiscovery -= 1;
       });
+    },
+    keep: (peerIds) => {
+      const wanted = new Set(peerIds.filter((peerId) => !known.has(peerId)));
+      for (const [peerId, redial] of kept) {
+        if (wanted.has(peerId)) continue;
+        redial.cancel();
+        kept.delete(peerId);
+      }
+      for (const peerId of wanted) {
+        if (kept.has(peerId)) continue;
+        const redial = redialler(peerId, [`/p2p/${peerId}`]);
+        kept.set(peerId, redial);
+        if (isRunning) redial.run(stopping.signal);
+      }
     },
   };
 }

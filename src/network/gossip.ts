@@ -33,6 +33,7 @@ export interface Gossip {
   readonly detach: () => void;
   readonly publish: (topic: string, message: Uint8Array) => Promise<void>;
   readonly subscribe: (topic: string, receive: Receive) => void;
+  readonly unsubscribe: (topic: string) => void;
 }
 
 interface GossipDeps {
@@ -103,6 +104,11 @@ export function openGossip(options: GossipOptions, deps: GossipDeps): Gossip {
       if (receivers.has(topic)) throw new RangeError(`expected one receiver a topic, got a second one for ${topic}`);
       receivers.set(topic, receive);
       if (attached !== null) listen(attached, topic);
+    },
+    unsubscribe: (topic) => {
+      if (!receivers.delete(topic)) return;
+      attached?.topicValidators.delete(topic);
+      attached?.unsubscribe(topic);
     },
   };
 }

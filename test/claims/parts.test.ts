@@ -88,6 +88,7 @@ t.test('book: written before it is signed, and nothing signed when the disk fail
   const { one } = bench.member(0);
   const signer = {
     publicKey: () => filled(1),
+    holds: () => true,
     sign: () => {
       signed += 1;
       return filled(2, 64);

@@ -29,10 +29,10 @@ export function watched(signatures: Signatures, deps: { readonly chainId: () => 
         deps.see({ kind: 'prevote signed', nodeId, height, round, value: blockId === null ? 'nil' : digestToHex(blockId) });
       };
       return {
-        publicKey: signer.publicKey,
-        sign: (use, message) => {
+        ...signer,
+        sign: (use, message, publicKey) => {
           if (use === 'consensus') note(message);
-          return signer.sign(use, message);
+          return signer.sign(use, message, publicKey);
         },
       };
     },

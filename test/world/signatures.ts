@@ -20,7 +20,11 @@ export function keyedHashes(): Signatures {
   return {
     signer: (keys) => {
       const publicKeys = publicKeysOf(keys);
-      return { publicKey: (use) => publicKeys[use], sign: (use, message) => keyedHash(publicKeys[use], message) };
+      return {
+        publicKey: (use) => publicKeys[use],
+        sign: (use, message, publicKey) => keyedHash(publicKey ?? publicKeys[use], message),
+        holds: (use, publicKey) => Buffer.compare(publicKeys[use], publicKey) === 0,
+      };
     },
     ...checkedBy(({ publicKey, message, signature }) => Buffer.compare(keyedHash(publicKey, message), signature) === 0),
   };
