@@ -10,7 +10,7 @@ import { nodeOf, SETS_KEY, type StateReader, setsOf } from './state.ts';
 import type { Claim, NodeRecord, Parameters, StateRecord, ValidatorSetRecord } from './structures.ts';
 import { checkSet, checkSetChange, isEnoughInCommon, validatorSetFromNodes } from './validator-set.ts';
 
-export type NodeRefusalCode = 'nodeExists' | 'nodeUnknown' | 'nodeIdMismatch' | 'keyInUse' | 'setChangeTooGreat';
+export type NodeRefusalCode = 'nodeExists' | 'nodeUnknown' | 'nodeIdMismatch' | 'keyInUse' | 'setInvalid' | 'setChangeTooGreat';
 
 interface Refused {
   readonly code: NodeRefusalCode;
@@ -100,6 +100,8 @@ export function changeMember(fold: Fold, nodeId: Digest, node: NodeRecord | null
   const others = afterNext.filter((validator) => !sameBytes(validator.nodeId, nodeId));
   const members = node === null ? others : [...others, ...validatorSetFromNodes([node])];
   const changed = members.sort((left, right) => compareBytes(left.nodeId, right.nodeId));
+  const invalid = checkSet(changed);
+  if (invalid !== null) return { code: 'setInvalid', detail: invalid };
   const refusal = checkSetChange(next, changed);
   if (refusal !== null) return { code: 'setChangeTooGreat', detail: refusal };
   fold.changes.set(SETS_KEY, { kind: 'sets', current, next, afterNext: changed });

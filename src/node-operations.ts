@@ -27,6 +27,7 @@ import type { AddResult, Mempool } from './claims/mempool.ts';
 import type { Publications } from './claims/publishing.ts';
 import { awaitCommit } from './commit-wait.ts';
 import type { Duty } from './duty.ts';
+import { listEvidence } from './ledger/evidence-list.ts';
 import { decodeBlock, type Head } from './ledger/head.ts';
 import type { Members } from './ledger/members.ts';
 import type { StateLedger } from './ledger/state-ledger.ts';
@@ -36,15 +37,21 @@ import type {
   BlockSummary,
   BuildResult,
   BuildStatus,
+  EvidenceEntry,
   LogEntry,
   LogQuery,
   Mark,
   MarkResult,
+  MembershipOrder,
+  MembershipStatus,
   NodeOperations,
   NodeStatus,
+  ParametersStatus,
   PeerStatus,
   SubmitResult,
 } from './operations.ts';
+import type { Memberships } from './orders/memberships.ts';
+import type { ParameterOrders } from './orders/parameter-orders.ts';
 import type { Clock, Network, Timers } from './ports.ts';
 import { describeCoordinates, parsePurl } from './purl.ts';
 import { Builds } from './requests/builds.ts';
@@ -72,6 +79,8 @@ export interface OperationsDeps {
   readonly mempool: Mempool;
   readonly marks: Marks;
   readonly publications: Publications;
+  readonly memberships: Memberships;
+  readonly parameterOrders: ParameterOrders;
   readonly requests: Requests;
   readonly claimCourier: GossipClaimCourier;
   readonly duty: Duty;
@@ -170,7 +179,20 @@ export class Operations implements NodeOperations {
 
   readonly marks = async (): Promise<readonly Mark[]> => await this.#deps.marks.list();
 
-  readonly unmark = async (target: string): Promise<boolean> => await this.#deps.publications.unmark(target);
+  readonly unmark = async (target: string): Promise<boolean> =>
+    (await this.#deps.publications.unmark(target)) || (await this.#deps.memberships.unmark(target));
+
+  readonly authorize = async (order: MembershipOrder): Promise<MarkResult> => await this.#deps.memberships.authorize(order);
+
+  readonly members = async (): Promise<MembershipStatus> => await this.#deps.memberships.status();
+
+  readonly parameters = (): ParametersStatus => this.#deps.parameterOrders.status();
+
+  readonly propose = async (parameters: unknown, atHeight: number | null): Promise<MarkResult> =>
+    await this.#deps.parameterOrders.propose(parameters, atHeight);
+
+  readonly evidence = async (options: { readonly after: string | null; readonly limit: number }): Promise<readonly EvidenceEntry[]> =>
+    await listEvidence(this.#deps.head, options);
 
   readonly build = (image: string): BuildResult => this.#builds.build(image);
 

@@ -18,6 +18,8 @@ import { NodeError } from './node-error.ts';
 import { Operations } from './node-operations.ts';
 import type { NodeDeps, NodeOptions } from './node-options.ts';
 import type { NodeOperations } from './operations.ts';
+import { Memberships } from './orders/memberships.ts';
+import { ParameterOrders } from './orders/parameter-orders.ts';
 import { Requests } from './requests/requests.ts';
 import { openServing, type Serving, settleFiles, startHousekeeping } from './serving.ts';
 import { BlockSync } from './sync/block-sync.ts';
@@ -75,7 +77,7 @@ export async function startNode(options: NodeOptions, deps: NodeDeps): Promise<C
   );
   const operations = new Operations(
     { version: options.version, name: options.name, nodeId, chainId: options.chainId, startedMs },
-    { ...world, ...serving, ...agreement, sync, publications, requests, duty, sha256: deps.sha256 },
+    { ...world, ...serving, ...agreement, ...ordersOf(parts), sync, publications, requests, duty, sha256: deps.sha256 },
   );
   const stopHousekeeping = startHousekeeping(options, { serving, timers: world.timers, log: deps.log });
   await world.network.start();
@@ -103,6 +105,12 @@ export async function startNode(options: NodeOptions, deps: NodeDeps): Promise<C
   };
 }
 
+/** What admins want of the network as a whole. */
+interface Orders {
+  readonly memberships: Memberships;
+  readonly parameterOrders: ParameterOrders;
+}
+
 interface Parts {
   readonly identity: Identity;
   readonly deps: NodeDeps;
@@ -121,6 +129,18 @@ function publicationsOf({ identity, deps, serving, agreement, duty }: Parts): Pu
       return duty.pool;
     },
   });
+}
+
+function ordersOf({ identity, deps, serving, agreement, duty }: Parts): Orders {
+  const { nodeId, options } = identity;
+  const shared = { ...deps.world, ...serving, ...agreement, nodeId, chainId: options.chainId, sha256: deps.sha256 };
+  const dynamic = {
+    ...shared,
+    get pool() {
+      return duty.pool;
+    },
+  };
+  return { memberships: new Memberships(dynamic), parameterOrders: new ParameterOrders(dynamic) };
 }
 
 function requestsOf({ identity, deps, serving, agreement, duty }: Parts): Requests {

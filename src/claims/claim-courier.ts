@@ -23,8 +23,11 @@ import {
   refusalPayload,
   type SealedTransaction,
   type Sha256,
+  sameBytes,
   sealedMessage,
   transactionId,
+  validatorSetAt,
+  validatorSetDigest,
 } from '../../chain/index.ts';
 import { type TopicName, topicOf } from '../channels.ts';
 import { verdictOn } from '../crypto/verdict.ts';
@@ -82,7 +85,8 @@ export class GossipClaimCourier implements ClaimCourier {
 
   sendEndorsement(id: Digest, endorsement: Endorsement): void {
     this.#deps.verdicts.endorsed(id, endorsement.nodeId);
-    this.#publish('endorsement', encode(endorsementMessage, { transactionId: id, endorsement, attempt: this.#nextAttempt() }));
+    const publicKey = this.#deps.signer.publicKey('consensus');
+    this.#publish('endorsement', encode(endorsementMessage, { transactionId: id, endorsement, publicKey, attempt: this.#nextAttempt() }));
   }
 
   sendRefusal(id: Digest, reason: string): void {
@@ -91,7 +95,7 @@ export class GossipClaimCourier implements ClaimCourier {
     verdicts.refused(id, nodeId, short);
     const signature = signer.sign('consensus', refusalPayload(chainId, id, short));
     const refusal = { transactionId: id, nodeId, reason: short, signature };
-    this.#publish('refusal', encode(refusalMessage, { refusal, attempt: this.#nextAttempt() }));
+    this.#publish('refusal', encode(refusalMessage, { refusal, publicKey: signer.publicKey('consensus'), attempt: this.#nextAttempt() }));
   }
 
   sendSealed(sealed: SealedTransaction): void {
@@ -106,7 +110,16 @@ export class GossipClaimCourier implements ClaimCourier {
 
   /** Gossips a transaction, for the first time or again. */
   passOn(sealed: SealedTransaction): void {
-    this.#publish('transaction', encode(sealedMessage, { transaction: sealed, attempt: this.#nextAttempt() }));
+    this.#publish(
+      'transaction',
+      encode(sealedMessage, { transaction: sealed, setDigest: this.#setDigest(), attempt: this.#nextAttempt() }),
+    );
+  }
+
+  /** Of the set whose endorsements the next block takes. */
+  #setDigest(): Digest {
+    const { head, sha256 } = this.#deps;
+    return validatorSetDigest(sha256, validatorSetAt(head.view, head.height + 1));
   }
 
   #nextAttempt(): number {
@@ -141,12 +154,11 @@ export class GossipClaimCourier implements ClaimCourier {
   }
 
   async #onEndorsement(pool: ClaimPool, data: Uint8Array): Promise<MessageVerdict> {
-    const { chainId, head, verifier } = this.#deps;
+    const { chainId, verifier } = this.#deps;
     const message = decode(endorsementMessage, data, { maxBytes: MAX_ENDORSEMENT_MESSAGE_BYTES });
     if (!message.ok) return 'reject';
-    const { transactionId: id, endorsement } = message.value;
-    const publicKey = nodeKeyAt(head.view, head.height + 1, endorsement.nodeId);
-    if (publicKey === null) return 'ignore';
+    const { transactionId: id, endorsement, publicKey } = message.value;
+    if (!this.#isMemberKey(endorsement.nodeId, publicKey)) return 'ignore';
     const payload = endorsementPayload(chainId, id, endorsement.expiresMs);
     const valid = await verdictOn(verifier, { publicKey, message: payload, signature: endorsement.signature });
     if (valid !== true) return valid === null ? 'ignore' : 'reject';
@@ -156,12 +168,11 @@ export class GossipClaimCourier implements ClaimCourier {
   }
 
   async #onRefusal(pool: ClaimPool, data: Uint8Array): Promise<MessageVerdict> {
-    const { chainId, head, verifier } = this.#deps;
+    const { chainId, verifier } = this.#deps;
     const message = decode(refusalMessage, data, { maxBytes: MAX_REFUSAL_MESSAGE_BYTES });
     if (!message.ok) return 'reject';
-    const { refusal } = message.value;
-    const publicKey = nodeKeyAt(head.view, head.height + 1, refusal.nodeId);
-    if (publicKey === null) return 'ignore';
+    const { refusal, publicKey } = message.value;
+    if (!this.#isMemberKey(refusal.nodeId, publicKey)) return 'ignore';
     const payload = refusalPayload(chainId, refusal.transactionId, refusal.reason);
     const valid = await verdictOn(verifier, { publicKey, message: payload, signature: refusal.signature });
     if (valid !== true) return valid === null ? 'ignore' : 'reject';
@@ -170,9 +181,17 @@ export class GossipClaimCourier implements ClaimCourier {
     return 'accept';
   }
 
+  /** Whether the next height's set has that member with that key. */
+  #isMemberKey(nodeId: Digest, publicKey: Uint8Array): boolean {
+    const { head } = this.#deps;
+    const key = nodeKeyAt(head.view, head.height + 1, nodeId);
+    return key !== null && sameBytes(key, publicKey);
+  }
+
   async #onSealed(data: Uint8Array): Promise<MessageVerdict> {
     const message = decode(sealedMessage, data, { maxBytes: MAX_SEALED_MESSAGE_BYTES });
     if (!message.ok) return 'reject';
+    if (!sameBytes(message.value.setDigest, this.#setDigest())) return 'ignore';
     const result = await this.#deps.mempool.add(message.value.transaction);
     if (result.kind === 'forged') return 'reject';
     // Another sealing of a known transaction was not checked here: passed on, it could make an honest node look like a forger.

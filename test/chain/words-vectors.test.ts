@@ -171,18 +171,28 @@ function messageVectors(): Readonly<Record<string, Vector>> {
     'message-candidate': {
       bytes: chain.encode(chain.candidateMessage, { candidate: { claims, consents, author: filled(0x11), signature }, attempt: 0 }),
     },
-    'message-endorsement': { bytes: chain.encode(chain.endorsementMessage, { transactionId: id, endorsement, attempt: 0 }) },
+    'message-endorsement': {
+      bytes: chain.encode(chain.endorsementMessage, { transactionId: id, endorsement, publicKey: filled(0x12), attempt: 0 }),
+    },
     'message-refusal': {
       bytes: chain.encode(chain.refusalMessage, {
         refusal: { transactionId: id, nodeId, reason: 'hello.tar.gz: other bytes', signature },
+        publicKey: filled(0x12),
         attempt: 0,
       }),
     },
     'message-transaction': {
-      bytes: chain.encode(chain.sealedMessage, { transaction: { claims, consents, endorsements }, attempt: 0 }),
+      bytes: chain.encode(chain.sealedMessage, { transaction: { claims, consents, endorsements }, setDigest: digestOf(0xd4), attempt: 0 }),
     },
     'message-signed-status': {
-      bytes: chain.encode(chain.signedStatusMessage, { height: 7, blockId, timeMs: 1_700_000_000_000, nodeId, signature }),
+      bytes: chain.encode(chain.signedStatusMessage, {
+        height: 7,
+        blockId,
+        timeMs: 1_700_000_000_000,
+        nodeId,
+        publicKey: filled(0x12),
+        signature,
+      }),
     },
     'message-status': { bytes: chain.encode(chain.statusMessage, { height: 7, blockId, timeMs: 1_700_000_000_000, nodeId: null }) },
     'blocks-request': { bytes: chain.encode(chain.blocksRequest, { from: 8, max: 64 }) },

@@ -1,6 +1,6 @@
 /** A node's operations for the servers' tests: answers what it was given and notes what it was asked. */
 
-import type { NodeOperations, NodeStatus } from '../../src/operations.ts';
+import type { EvidenceEntry, MemberStatus, MembershipStatus, NodeOperations, NodeStatus, ParametersStatus } from '../../src/operations.ts';
 
 export const STATUS: NodeStatus = {
   version: '0.1.0',
@@ -26,6 +26,41 @@ export const STATUS: NodeStatus = {
   mempool: 0,
   candidates: 0,
   disk: { allocatedBytes: 53_687_091_200, usedBytes: 2048, files: 2, quarantined: 0 },
+};
+
+const MEMBER: MemberStatus = {
+  nodeId: 'a'.repeat(64),
+  name: 'node1',
+  peerId: '12D3KooWNode',
+  active: true,
+  recordHeight: 0,
+  keys: { network: '11'.repeat(32), consensus: '12'.repeat(32), checkpoint: '13'.repeat(32) },
+};
+
+const MEMBERS: MembershipStatus = {
+  height: 7,
+  sets: [7, 8, 9].map((height) => ({ height, nodeIds: ['a'.repeat(64)] })),
+  nodes: [MEMBER],
+  waiting: [{ kind: 'AddNode', key: 'k', about: 'add node5\u001b[31m', endorsers: ['node1'], marked: true }],
+  own: MEMBER,
+};
+
+const PARAMETERS: ParametersStatus = {
+  height: 0,
+  parameters: { heartbeatMs: 600_000, timeouts: { proposeMs: 3000 }, removeGuilty: false, policy: [] },
+  pending: null,
+  waiting: [],
+};
+
+const EVIDENCE: EvidenceEntry = {
+  key: 'e',
+  nodeId: 'a'.repeat(64),
+  name: 'node1',
+  type: 'prevote',
+  height: 3,
+  round: 0,
+  recordedAt: 4,
+  active: true,
 };
 
 export interface OperationsDouble extends NodeOperations {
@@ -70,8 +105,21 @@ export function operationsDouble(overrides: Partial<NodeOperations> = {}): Opera
       'markRemoval',
       Promise.resolve({ kind: 'marked', key: 'k', waitingFor: '2 more authorities have to mark it' } as const),
     ),
-    marks: noted('marks', Promise.resolve([{ key: 'k', target: 'pkg:generic/demo/k@1', reason: 'r', markedMs: 1_700_000_000_000 }])),
+    marks: noted(
+      'marks',
+      Promise.resolve([{ key: 'k', kind: 'RemoveArtifact', target: 'pkg:generic/demo/k@1', reason: 'r', markedMs: 1_700_000_000_000 }]),
+    ),
     unmark: noted('unmark', Promise.resolve(true)),
+    authorize: async (order) => {
+      calls.push(['authorize', order]);
+      return order.target === 'refused'
+        ? { kind: 'refused', reason: 'no such node' }
+        : { kind: 'marked', key: 'k', waitingFor: 'marked by 1 of 4', warning: 'three authorities are left' };
+    },
+    members: noted('members', Promise.resolve(MEMBERS)),
+    parameters: noted('parameters', PARAMETERS),
+    propose: noted('propose', Promise.resolve({ kind: 'committed', height: 9 } as const)),
+    evidence: noted('evidence', Promise.resolve([EVIDENCE])),
     build: (image) => {
       calls.push(['build', image]);
       return image === 'refused' ? { kind: 'refused', reason: 'no rule' } : { kind: 'started', id: 'f'.repeat(64), image };

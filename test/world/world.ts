@@ -232,11 +232,22 @@ export class VirtualWorld {
 
   /** A transaction of one made-up version, endorsed by the first `endorsers` authorities. */
   sealed(version: string, endorsers: number = this.genesis.nodes.length): SealedTransaction {
+    return this.sealedBy(
+      version,
+      this.authorities()
+        .slice(0, endorsers)
+        .map((one) => one.nodeId),
+    );
+  }
+
+  /** The same, endorsed by those nodes. */
+  sealedBy(version: string, nodeIds: readonly Digest[]): SealedTransaction {
     const claim = this.claim(version);
     const id = transactionId(sha256, [claim]);
     const expiresMs = this.time.clock.nowMs() + DEFAULT_PARAMETERS.endorsementMs;
-    const endorsements = this.authorities()
-      .slice(0, endorsers)
+    const wanted = new Set(nodeIds.map(digestToHex));
+    const endorsements = this.inhabitants
+      .filter((one) => wanted.delete(digestToHex(one.nodeId)))
       .map((one) => ({
         nodeId: one.nodeId,
         expiresMs,
