@@ -32,6 +32,8 @@ export interface NodeDeps {
   readonly world: World;
   /** By the upstream ids of the network's policy; empty on a mirror. */
   readonly upstreams: ReadonlyMap<string, Upstream>;
+  /** Reads the keys folder again: an operator has made a key that is to take the place of another. */
+  readonly reloadKeys?: () => Promise<void>;
   readonly sha256: Sha256;
   readonly log: Logger;
   readonly metrics: Metrics;

@@ -3,7 +3,7 @@
  * nothing else puts the parts together. Docs: docs/ARCHITECTURE.md.
  */
 
-import { activeNodes, type Digest, nodeIdOf, type Sha256, sameBytes } from '../chain/index.ts';
+import { activeNodes, type Block, type Digest, nodeIdOf, type Sha256, sameBytes } from '../chain/index.ts';
 import { type BlobStore, type Library, type Staging, serveTransfers } from '../registry/index.ts';
 import { type Agreement, type Identity, openAgreement } from './agreeing.ts';
 import type { Engine } from './agreement/engine.ts';
@@ -133,7 +133,7 @@ function publicationsOf({ identity, deps, serving, agreement, duty }: Parts): Pu
 
 function ordersOf({ identity, deps, serving, agreement, duty }: Parts): Orders {
   const { nodeId, options } = identity;
-  const shared = { ...deps.world, ...serving, ...agreement, nodeId, chainId: options.chainId, sha256: deps.sha256 };
+  const shared = { ...deps.world, ...deps, ...serving, ...agreement, nodeId, chainId: options.chainId };
   const dynamic = {
     ...shared,
     get pool() {
@@ -183,7 +183,9 @@ function followCommits(parts: Parts, version: VersionWatch): void {
     deps.metrics.blockCommitted({ operations: logLeaves.length, round });
     deps.log.info({ height, operations: logLeaves.length, round }, 'block committed');
     void settleFiles(block, { isAuthority: duty.isOn, ...parts, ...deps });
-    const missing = identity.keys.missing;
+    if (rotatesNetworkKey(block, identity.nodeId))
+      deps.log.warn({ height }, 'the network key of this node was rotated: restart it, and it takes the new one');
+    const { missing } = identity.keys;
     if (missing !== null)
       deps.log.error({ use: missing }, 'the chain has another key for this node than its keys folder: see key rotation');
     duty.follow().catch(deps.fatal);
@@ -193,6 +195,11 @@ function followCommits(parts: Parts, version: VersionWatch): void {
       deps.fatal(error);
     }
   });
+}
+
+function rotatesNetworkKey({ transactions }: Block, nodeId: Digest): boolean {
+  const claims = transactions.flatMap((sealed) => sealed.claims);
+  return claims.some((claim) => claim.kind === 'RotateKey' && claim.use === 'network' && sameBytes(claim.nodeId, nodeId));
 }
 
 /** The id that the chain knows the node's network key by, after rotations too; of an unknown one its digest. */

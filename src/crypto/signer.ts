@@ -16,14 +16,25 @@ interface KeyPair {
   readonly publicKey: Uint8Array;
 }
 
+/** A signer that can be told of keys that are to take the place of others. */
+export interface RotatingSigner extends Signer {
+  readonly learn: (next: NextSeeds) => void;
+}
+
+type NextSeeds = Readonly<Partial<Record<KeyUse, Uint8Array>>>;
+
 /** Each seed is 32 bytes; throws a RangeError otherwise. `next`: those that a rotation is to put in the place of the others. */
-export function seedSigner(seeds: Readonly<Record<KeyUse, Uint8Array>>, next: Readonly<Partial<Record<KeyUse, Uint8Array>>> = {}): Signer {
+export function seedSigner(seeds: Readonly<Record<KeyUse, Uint8Array>>, next: NextSeeds = {}): RotatingSigner {
   const pairs: Readonly<Record<KeyUse, KeyPair>> = {
     network: pairOf(seeds.network),
     consensus: pairOf(seeds.consensus),
     checkpoint: pairOf(seeds.checkpoint),
   };
-  const nextPairs = new Map(KEY_USES.flatMap((use) => (next[use] === undefined ? [] : [[use, pairOf(next[use])] as const])));
+  const nextPairs = new Map<KeyUse, KeyPair>();
+  const learn = (given: NextSeeds): void => {
+    for (const use of KEY_USES) if (given[use] !== undefined) nextPairs.set(use, pairOf(given[use]));
+  };
+  learn(next);
   const find = (use: KeyUse, publicKey: Uint8Array): KeyPair | undefined =>
     [pairs[use], nextPairs.get(use)].find((pair) => pair !== undefined && sameBytes(pair.publicKey, publicKey));
   return {
@@ -34,6 +45,7 @@ export function seedSigner(seeds: Readonly<Record<KeyUse, Uint8Array>>, next: Re
       return new Uint8Array(sign(null, message, pair.privateKey));
     },
     holds: (use, publicKey) => find(use, publicKey) !== undefined,
+    learn,
   };
 }
 

@@ -28,7 +28,7 @@ import { refusalOf } from '../claims/pending.ts';
 import { verdictsOn } from '../crypto/verdict.ts';
 import type { Head } from '../ledger/head.ts';
 import type { MarkResult, MemberStatus, MembershipOrder, MembershipStatus } from '../operations.ts';
-import type { Network, SignatureVerifier } from '../ports.ts';
+import type { Network, SignatureVerifier, Signer } from '../ports.ts';
 import { isConsentNote, parseConsentNote } from './consent-note.ts';
 import { describeWaiting, nodeName } from './waiting.ts';
 
@@ -44,6 +44,8 @@ export interface MembershipsDeps {
   readonly pool: ClaimPool | null;
   readonly network: Pick<Network, 'peerIdOf'>;
   readonly verifier: SignatureVerifier;
+  readonly signer: Signer;
+  readonly reloadKeys?: () => Promise<void>;
   readonly sha256: Sha256;
 }
 
@@ -121,7 +123,7 @@ export class Memberships {
   async #bring(wanted: { readonly claim: KeyClaim; readonly consents: readonly Consent[] }, pool: ClaimPool): Promise<MarkResult> {
     const { head, marks, sha256 } = this.#deps;
     const { claim, consents } = wanted;
-    const refusal = this.#refusalOf(claim) ?? (await this.#refusalOfConsents(claim, consents));
+    const refusal = this.#refusalOf(claim) ?? (await this.#refusalOfConsents(claim, consents)) ?? (await this.#refusalOfOwn(claim));
     if (refusal !== null) return refused(refusal);
     const stale = refusalOf(head, [claim], sha256);
     if (stale !== null) return refused(stale);
@@ -155,6 +157,14 @@ export class Memberships {
     if (verdicts === null) return 'the signatures of the consent could not be checked just now: try again';
     const bad = items[verdicts.indexOf(false)];
     return bad === undefined ? null : `forged: the ${bad.about} does not verify`;
+  }
+
+  /** A key of this very node that isn't in its keys folder would silence it. */
+  async #refusalOfOwn(claim: KeyClaim): Promise<string | null> {
+    const { nodeId, signer, reloadKeys } = this.#deps;
+    if (claim.kind !== 'RotateKey' || !sameBytes(claim.nodeId, nodeId)) return null;
+    await reloadKeys?.();
+    return signer.holds(claim.use, claim.publicKey) ? null : "the new key is not in this node's own keys folder";
   }
 
   async #remove(target: string, reason: string | null, pool: ClaimPool): Promise<MarkResult> {

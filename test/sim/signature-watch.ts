@@ -17,8 +17,8 @@ const DOMAIN_AT = 2;
 export function watched(signatures: Signatures, deps: { readonly chainId: () => Digest; readonly see: (fact: Fact) => void }): Signatures {
   return {
     ...signatures,
-    signer: (keys) => {
-      const signer = signatures.signer(keys);
+    signer: (keys, next) => {
+      const signer = signatures.signer(keys, next);
       const nodeId = digestToHex(sha256(signer.publicKey('network')));
       const note = (message: Uint8Array): void => {
         if (VOTE_DOMAIN.compare(message, DOMAIN_AT, DOMAIN_AT + VOTE_DOMAIN.length) !== 0) return;

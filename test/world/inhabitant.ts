@@ -35,7 +35,8 @@ export class Inhabitant {
   /** The chain's disk, for a new process. */
   openStore: (entries: ReadonlyMap<string, Uint8Array>) => MemoryKeyValueStore = (entries) => new MemoryKeyValueStore({}, entries);
   readonly nodeId: Digest;
-  readonly signer: Signer;
+  /** A rotation gives it another. */
+  signer: Signer;
   /** Raw key that its address comes from: that of its record, but for a twin. */
   readonly address: Uint8Array;
 

@@ -4,11 +4,11 @@
  */
 
 import t, { type Test } from 'tap';
-import { digestToHex, encode, sealedTransaction, validatorSetAt } from '../../chain/index.ts';
-import { nodeRecordOf } from '../../genesis/index.ts';
+import { digestToHex, encode, nodeOf, sealedTransaction, validatorSetAt } from '../../chain/index.ts';
+import { nodeRecordOf, publicKeyOf } from '../../genesis/index.ts';
 import { sha256 } from '../../src/crypto/sha256.ts';
-import type { MarkResult } from '../../src/operations.ts';
-import { consentToJoin, formatConsentNote } from '../../src/orders/consent-note.ts';
+import type { MarkResult, MembershipOrder } from '../../src/operations.ts';
+import { consentToJoin, consentToRotate, formatConsentNote } from '../../src/orders/consent-note.ts';
 import { drive } from './drive.ts';
 import type { Inhabitant } from './inhabitant.ts';
 import { keyedHashes } from './signatures.ts';
@@ -22,12 +22,17 @@ function consentOf(world: VirtualWorld, one: Inhabitant, replaces: number | null
   return formatConsentNote(consentToJoin({ chainId: world.chainId, node, replaces }, one.signer.sign, sha256));
 }
 
-function orderAt(world: VirtualWorld, one: Inhabitant, order: 'add' | 'remove', target: string): Promise<MarkResult> {
+function orderAt(world: VirtualWorld, one: Inhabitant, order: MembershipOrder['order'], target: string): Promise<MarkResult> {
   return drive(world, one.node?.operations.authorize({ order, target, reason: order === 'remove' ? 'moved away' : null }));
 }
 
 /** So many admins give the same order. */
-async function agree(world: VirtualWorld, admins: readonly Inhabitant[], order: 'add' | 'remove', target: string): Promise<MarkResult> {
+async function agree(
+  world: VirtualWorld,
+  admins: readonly Inhabitant[],
+  order: MembershipOrder['order'],
+  target: string,
+): Promise<MarkResult> {
   let last: MarkResult = { kind: 'refused', reason: 'nobody was asked' };
   for (const one of admins) last = await orderAt(world, one, order, target);
   return last;
@@ -42,7 +47,7 @@ function load(world: VirtualWorld): { readonly stop: () => void } {
     count += 1;
     const sealed = sealedByMembers(world, `load.${count}`);
     if (sealed !== null) for (const node of world.running) void node.operations.submit(sealed);
-    world.time.timers.set(400, next);
+    world.time.timers.set(1_500, next);
   };
   next();
   return {
@@ -58,13 +63,7 @@ function sealedByMembers(world: VirtualWorld, version: string): Uint8Array | nul
   if (node === undefined) return null;
   const highest = world.running.reduce((best, one) => (one.head.height > best.head.height ? one : best), node);
   const set = validatorSetAt(highest.head.view, highest.head.height + 1);
-  return encode(
-    sealedTransaction,
-    world.sealedBy(
-      version,
-      set.map((member) => member.nodeId),
-    ),
-  );
+  return encode(sealedTransaction, world.sealedBy(version, set));
 }
 
 const isRole = (one: Inhabitant, role: 'authority' | 'mirror'): boolean => (one.node?.engine !== null) === (role === 'authority');
@@ -128,3 +127,114 @@ t.test('4 → 7 → 4 under load: newcomers sync and vote without a restart, the
   t.same(world.air.penalties, [], 'nobody was blamed');
   await world.close();
 });
+
+/** The consent of a new consensus key, whose private half the node holds from now on. */
+function newKeyOf(world: VirtualWorld, one: Inhabitant): string {
+  const seed = world.random.bytes(32);
+  one.signer = keyedHashes().signer(one.keys, { consensus: seed });
+  const publicKey = publicKeyOf(seed);
+  const replaces = nodeOf(world.running[0]?.head.view.state ?? { get: () => null }, one.nodeId)?.height ?? 0;
+  const about = { chainId: world.chainId, nodeId: one.nodeId, use: 'consensus', publicKey, replaces } as const;
+  return formatConsentNote(consentToRotate(about, (use, message) => one.signer.sign(use, message, publicKey), sha256));
+}
+
+t.test(
+  'a consensus key is rotated under load: from the height on that the chain says the node signs with the new one, over a crash too',
+  async (t) => {
+    const world = new VirtualWorld({ seed: 62, authorities: 4, mirrors: 1, signatures: keyedHashes() });
+    const watch = watchSignatures(world);
+    await world.startAll();
+    const work = load(world);
+    await world.time.advance(5_000);
+    const [first, second, third, fourth] = world.authorities();
+    if (first === undefined || second === undefined || third === undefined || fourth === undefined) throw new Error('expected four');
+    const note = newKeyOf(world, second);
+    t.match(await orderAt(world, second, 'rotate', note), { kind: 'refused', reason: /not in this node's own keys folder/ });
+    world.crash(second);
+    await world.start(second);
+    await orderAt(world, second, 'rotate', note);
+    await orderAt(world, first, 'rotate', 'node2');
+    t.match(await orderAt(world, third, 'rotate', 'node2'), { kind: 'committed' }, 'the others need not carry the text');
+    world.crash(second);
+    await world.time.advance(3_000);
+    await world.start(second);
+    t.ok(await haveVoted(world, [second]), 'it votes with the new key');
+    const before = Math.max(...world.heights());
+    world.crash(fourth);
+    t.ok(
+      await world.time.until(() => world.heights().every((height) => height > before + 2), 2 * MINUTE_MS),
+      'and its vote counts: three of four go on',
+    );
+    work.stop();
+    t.same(watch.doubles, []);
+    t.equal(disagreement(world), null);
+    t.same(fatals(world), []);
+    t.same(world.air.penalties, [], 'nobody was blamed');
+    await world.close();
+  },
+);
+
+t.test('clear answers: twice, unknown, self, below four, forged, stale, from a mirror', async (t) => {
+  const world = new VirtualWorld({ seed: 63, authorities: 4, mirrors: 2, signatures: keyedHashes() });
+  await world.startAll();
+  const [first, second, third, fourth, newcomer, mirror] = world.inhabitants;
+  if (first === undefined || second === undefined || third === undefined || fourth === undefined) throw new Error('expected four');
+  if (newcomer === undefined || mirror === undefined) throw new Error('expected two mirrors');
+  const cases: readonly (readonly [string, Inhabitant, MembershipOrder['order'], string, RegExp])[] = [
+    ['from a mirror', mirror, 'add', consentOf(world, newcomer), /this node is a mirror/],
+    ['one that is there', first, 'add', consentOf(world, second), /node2 is an authority already, since height 0/],
+    ['itself, by name', first, 'add', 'node1', /node1 is an authority already/],
+    ['a stranger by name', first, 'add', 'nobody', /no consent of nobody is known here: run cairn keys consent/],
+    ['a damaged text', first, 'add', consentOf(world, newcomer).slice(0, -3), /damaged/],
+    ['of another network', first, 'add', foreignConsent(world, newcomer), /another network/],
+    ['forged', first, 'add', forgedConsent(world, newcomer), /forged: the consent of the consensus key/],
+    [
+      'as if it had been there',
+      first,
+      'add',
+      consentOf(world, newcomer, 3),
+      /out of date: it is to replace its record of height 3, and the chain has no record/,
+    ],
+    ['a consent to join as a rotation', first, 'rotate', consentOf(world, newcomer), /cairn authorize add/],
+    ['a rotation of nothing', first, 'rotate', 'node2', /no new key of node2 is known here/],
+    ['remove a stranger', first, 'remove', 'nobody', /no node nobody is known/],
+  ];
+  for (const [what, at, order, target, reason] of cases) {
+    t.match(await orderAt(world, at, order, target), { kind: 'refused', reason }, what);
+  }
+  t.match(await orderAt(world, first, 'remove', 'node4'), {
+    kind: 'marked',
+    waitingFor: /1 of 4/,
+    warning: /3 authorities are left: none of them may fail/,
+  });
+  t.match(await orderAt(world, first, 'remove', 'node4'), { kind: 'marked', waitingFor: /1 of 4/ }, 'twice is once');
+  t.ok(await drive(world, first.node?.operations.unmark('node4')), 'taken back');
+  t.match(
+    await orderAt(world, second, 'remove', 'node2'),
+    { kind: 'marked', warning: /this is this very node/ },
+    'an admin may take the own node out',
+  );
+  await agree(world, [first, third], 'remove', 'node2');
+  await settled(t, world, [first, third, fourth], 'three are left');
+  t.match(await orderAt(world, first, 'remove', 'node2'), { kind: 'refused', reason: /no node node2 is known|was removed/ });
+  const stale = await orderAt(world, first, 'add', consentOf(world, second));
+  t.match(stale, { kind: 'refused', reason: /it is to replace no record of the node, and the chain has its record of height \d+/ });
+  const replaces = (await drive(world, second.node?.operations.members()))?.own?.recordHeight ?? null;
+  await agree(world, [first, third, fourth], 'add', consentOf(world, second, replaces));
+  await settled(t, world, [first, second, third, fourth], 'who was removed comes back');
+  t.same(fatals(world), []);
+  await world.close();
+});
+
+function foreignConsent(world: VirtualWorld, one: Inhabitant): string {
+  const about = { chainId: sha256(world.chainId), node: nodeRecordOf(one.keys, one.name), replaces: null };
+  return formatConsentNote(consentToJoin(about, one.signer.sign, sha256));
+}
+
+function forgedConsent(world: VirtualWorld, one: Inhabitant): string {
+  const about = { chainId: world.chainId, node: nodeRecordOf(one.keys, one.name), replaces: null };
+  const sign = one.signer.sign;
+  return formatConsentNote(
+    consentToJoin(about, (use, message) => (use === 'consensus' ? sign('network', message) : sign(use, message)), sha256),
+  );
+}

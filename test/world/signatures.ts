@@ -11,19 +11,21 @@ import type { SignatureVerifier, SignedItem, Signer } from '../../src/ports.ts';
 
 /** How the nodes of a world sign, and how they check it. */
 export interface Signatures {
-  readonly signer: (keys: NodeKeys) => Signer;
+  /** `next`: keys that a rotation is to put in the place of others. */
+  readonly signer: (keys: NodeKeys, next?: Partial<NodeKeys>) => Signer;
   readonly verifier: SignatureVerifier;
   readonly isValid: (item: SignedItem) => boolean;
 }
 
 export function keyedHashes(): Signatures {
   return {
-    signer: (keys) => {
+    signer: (keys, next = {}) => {
       const publicKeys = publicKeysOf(keys);
+      const nextKeys = publicKeysOf({ ...keys, ...next });
       return {
         publicKey: (use) => publicKeys[use],
         sign: (use, message, publicKey) => keyedHash(publicKey ?? publicKeys[use], message),
-        holds: (use, publicKey) => Buffer.compare(publicKeys[use], publicKey) === 0,
+        holds: (use, publicKey) => [publicKeys[use], nextKeys[use]].some((key) => Buffer.compare(key, publicKey) === 0),
       };
     },
     ...checkedBy(({ publicKey, message, signature }) => Buffer.compare(keyedHash(publicKey, message), signature) === 0),

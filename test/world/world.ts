@@ -50,6 +50,8 @@ export interface WorldOptions {
   readonly signatures?: Signatures;
   /** Where a node of that name fetches from. Default: nowhere. */
   readonly upstreams?: (name: string) => ReadonlyMap<string, Upstream>;
+  /** The newest protocol version that a node of that name knows. Default: what its software knows. */
+  readonly knownVersion?: (name: string) => number;
   /** What differs from the default parameters. */
   readonly parameters?: Partial<Parameters>;
 }
@@ -157,6 +159,7 @@ export class VirtualWorld {
         reverifyMs: 86_400_000,
         maxHeadAgeMs: 3_600_000,
         signFromHeight: null,
+        ...(this.#options.knownVersion === undefined ? {} : { knownVersion: this.#options.knownVersion(one.name) }),
       },
       {
         world,
@@ -232,27 +235,23 @@ export class VirtualWorld {
 
   /** A transaction of one made-up version, endorsed by the first `endorsers` authorities. */
   sealed(version: string, endorsers: number = this.genesis.nodes.length): SealedTransaction {
-    return this.sealedBy(
-      version,
-      this.authorities()
-        .slice(0, endorsers)
-        .map((one) => one.nodeId),
-    );
+    const members = this.authorities()
+      .slice(0, endorsers)
+      .map((one) => ({ nodeId: one.nodeId, consensusKey: one.signer.publicKey('consensus') }));
+    return this.sealedBy(version, members);
   }
 
-  /** The same, endorsed by those nodes. */
-  sealedBy(version: string, nodeIds: readonly Digest[]): SealedTransaction {
+  /** The same, endorsed by those nodes with those keys. */
+  sealedBy(version: string, members: readonly { readonly nodeId: Digest; readonly consensusKey: Uint8Array }[]): SealedTransaction {
     const claim = this.claim(version);
     const id = transactionId(sha256, [claim]);
     const expiresMs = this.time.clock.nowMs() + DEFAULT_PARAMETERS.endorsementMs;
-    const wanted = new Set(nodeIds.map(digestToHex));
-    const endorsements = this.inhabitants
-      .filter((one) => wanted.delete(digestToHex(one.nodeId)))
-      .map((one) => ({
-        nodeId: one.nodeId,
-        expiresMs,
-        signature: one.signer.sign('consensus', endorsementPayload(this.chainId, id, expiresMs)),
-      }))
+    const payload = endorsementPayload(this.chainId, id, expiresMs);
+    const endorsements = members
+      .flatMap(({ nodeId, consensusKey }) => {
+        const one = this.inhabitants.find((other) => digestToHex(other.nodeId) === digestToHex(nodeId));
+        return one === undefined ? [] : [{ nodeId, expiresMs, signature: one.signer.sign('consensus', payload, consensusKey) }];
+      })
       .sort((left, right) => (digestToHex(left.nodeId) < digestToHex(right.nodeId) ? -1 : 1));
     return { claims: [claim], endorsements, consents: [] };
   }
