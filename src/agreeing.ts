@@ -7,7 +7,7 @@ import { type Digest, ruleFor } from '../chain/index.ts';
 import { type ClaimChecker, genericChecker, type OciUpstream, ociChecker, UpstreamImages } from '../registry/index.ts';
 import { serveTransactions, Transactions } from './agreement/assembly.ts';
 import { GossipCourier } from './agreement/courier.ts';
-import { Engine } from './agreement/engine.ts';
+import { Engine, type EngineDeps } from './agreement/engine.ts';
 import { Proposer } from './agreement/proposer.ts';
 import { Recovery } from './agreement/recovery.ts';
 import { SignState } from './agreement/sign-state.ts';
@@ -18,6 +18,7 @@ import { EndorsementBook } from './claims/endorsement-book.ts';
 import { FirstSeen } from './claims/first-seen.ts';
 import { Marks } from './claims/marks.ts';
 import { DEFAULT_MEMPOOL_LIMITS, Mempool } from './claims/mempool.ts';
+import type { Head } from './ledger/head.ts';
 import type { OwnKeys } from './ledger/own-keys.ts';
 import type { NodeDeps, NodeOptions } from './node-options.ts';
 import { VerdictBook } from './requests/verdict-book.ts';
@@ -123,11 +124,16 @@ export interface StartedEngine {
   readonly stop: () => Promise<void>;
 }
 
+/** What the chain says of a height to the engine. */
+function chainOf({ keys }: Identity, head: Head): Pick<EngineDeps, 'timeouts' | 'keyAt'> {
+  return { timeouts: () => head.parameters.timeouts, keyAt: (height) => keys.at(height) };
+}
+
 /** Replays the write-ahead log and begins to listen and to vote. */
 export async function startEngine(node: Identity, deps: NodeDeps, parts: Serving & Agreement): Promise<StartedEngine> {
   const { world, sha256, log, metrics } = deps;
   const { chainId } = node.options;
-  const { head, members, mempool, claimCourier } = parts;
+  const { head, members, mempool } = parts;
   const signState = await SignState.open(world.files, world.signer);
   const proposer = new Proposer({ ...world, head, mempool, sha256, log, metrics });
   const lookup = new Transactions(mempool, sha256);
@@ -135,16 +141,7 @@ export async function startEngine(node: Identity, deps: NodeDeps, parts: Serving
   const courier = new GossipCourier({ ...world, chainId, sha256, head, members, assembly, log, metrics });
   const engine = await Engine.start(
     { chainId, nodeId: node.nodeId, signFromHeight: node.options.signFromHeight },
-    {
-      ...deps,
-      ...world,
-      head,
-      signState,
-      courier,
-      source: proposer,
-      timeouts: () => head.parameters.timeouts,
-      keyAt: (height) => node.keys.at(height),
-    },
+    { ...deps, ...world, head, signState, courier, source: proposer, ...chainOf(node, head) },
   );
   lookup.include(() => engine.values());
   const unfollow = [head.onCommit(({ block }) => proposer.blockCommitted(block)), mempool.onAdd(() => engine.wake())];
@@ -156,9 +153,7 @@ export async function startEngine(node: Identity, deps: NodeDeps, parts: Serving
     protocol: protocolOf(chainId, 'help'),
     log,
     authorities: () => members.otherPeers(),
-    passOnWork: () => {
-      for (const sealed of mempool.oldest(TRANSACTIONS_SENT_AGAIN)) claimCourier.passOn(sealed);
-    },
+    passOnWork: () => passOnOldest(parts),
   });
   courier.start(engine);
   recovery.start();
@@ -171,4 +166,8 @@ export async function startEngine(node: Identity, deps: NodeDeps, parts: Serving
     await signState.close();
   };
   return { engine, stop };
+}
+
+function passOnOldest({ mempool, claimCourier }: Agreement): void {
+  for (const sealed of mempool.oldest(TRANSACTIONS_SENT_AGAIN)) claimCourier.passOn(sealed);
 }

@@ -73,7 +73,7 @@ export class Head {
     readonly sha256: Sha256;
     readonly verifier: SignatureVerifier;
     /** The newest rules that this software knows. Default: those of `chain`. */
-    readonly knownVersion?: number;
+    readonly knownVersion?: number | undefined;
   }) {
     this.#store = deps.store;
     this.#knownVersion = deps.knownVersion ?? PROTOCOL_VERSION;

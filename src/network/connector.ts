@@ -71,16 +71,13 @@ export function openConnector(options: ConnectorOptions, deps: ConnectorDeps): C
   const known = new Map([...options.peers].map(([peerId, addresses]) => [peerId, redialler(peerId, addresses)]));
   const kept = new Map<string, Repeater>();
   let isRunning = false;
+  const addKept = (peerId: string): Repeater => {
+    const redial = redialler(peerId, [`/p2p/${peerId}`]);
+    if (isRunning) redial.run(stopping.signal);
+    return redial;
+  };
 
-  async function attempt(addresses: readonly string[], signal: AbortSignal): Promise<boolean> {
-    try {
-      await dialler.dial(addresses, signal);
-      return true;
-    } catch (error) {
-      logger.debug({ addresses, error }, 'peer not reached');
-      return false;
-    }
-  }
+  const attempt = (addresses: readonly string[], signal: AbortSignal): Promise<boolean> => isReached(addresses, signal, deps);
 
   return {
     start: () => {
@@ -108,21 +105,29 @@ export function openConnector(options: ConnectorOptions, deps: ConnectorDeps): C
         dialsOfDiscovery -= 1;
       });
     },
-    keep: (peerIds) => {
-      const wanted = new Set(peerIds.filter((peerId) => !known.has(peerId)));
-      for (const [peerId, redial] of kept) {
-        if (wanted.has(peerId)) continue;
-        redial.cancel();
-        kept.delete(peerId);
-      }
-      for (const peerId of wanted) {
-        if (kept.has(peerId)) continue;
-        const redial = redialler(peerId, [`/p2p/${peerId}`]);
-        kept.set(peerId, redial);
-        if (isRunning) redial.run(stopping.signal);
-      }
-    },
+    keep: (peerIds) => keepOnly(kept, new Set(peerIds.filter((peerId) => !known.has(peerId))), addKept),
   };
+}
+
+/** One attempt; why it failed is for the log alone. */
+async function isReached(addresses: readonly string[], signal: AbortSignal, { dialler, logger }: ConnectorDeps): Promise<boolean> {
+  try {
+    await dialler.dial(addresses, signal);
+    return true;
+  } catch (error) {
+    logger.debug({ addresses, error }, 'peer not reached');
+    return false;
+  }
+}
+
+/** Adds and drops until those and no others are there. */
+function keepOnly(kept: Map<string, Repeater>, wanted: ReadonlySet<string>, add: (peerId: string) => Repeater): void {
+  for (const [peerId, redial] of kept) {
+    if (wanted.has(peerId)) continue;
+    redial.cancel();
+    kept.delete(peerId);
+  }
+  for (const peerId of wanted) if (!kept.has(peerId)) kept.set(peerId, add(peerId));
 }
 
 interface Repeater {

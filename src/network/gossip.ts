@@ -75,10 +75,7 @@ export function openGossip(options: GossipOptions, deps: GossipDeps): Gossip {
   );
   let attached: GossipSub | null = null;
 
-  function listen(pubsub: GossipSub, topic: string): void {
-    pubsub.topicValidators.set(topic, (peer, message) => judge(peer, message));
-    pubsub.subscribe(topic);
-  }
+  const listen = (pubsub: GossipSub, topic: string): void => listenTo(pubsub, topic, judge);
 
   return {
     service: (components) => {
@@ -106,11 +103,18 @@ export function openGossip(options: GossipOptions, deps: GossipDeps): Gossip {
       if (attached !== null) listen(attached, topic);
     },
     unsubscribe: (topic) => {
-      if (!receivers.delete(topic)) return;
+      receivers.delete(topic);
       attached?.topicValidators.delete(topic);
       attached?.unsubscribe(topic);
     },
   };
+}
+
+type Judge = (peer: PeerId, message: Message) => Promise<TopicValidatorResult>;
+
+function listenTo(pubsub: GossipSub, topic: string, judge: Judge): void {
+  pubsub.topicValidators.set(topic, (peer, message) => judge(peer, message));
+  pubsub.subscribe(topic);
 }
 
 function makeGossipsub(components: Parameters<Gossip['service']>[0], topics: readonly string[]): GossipSub {
@@ -136,7 +140,7 @@ function openJudge(
   limits: { readonly maxMessageBytes: number; readonly maxJudging: number },
   receivers: ReadonlyMap<string, Receive>,
   deps: GossipDeps,
-): (peer: PeerId, message: Message) => Promise<TopicValidatorResult> {
+): Judge {
   let judging = 0;
   return async (peer, message) => {
     const from = peer.toString();

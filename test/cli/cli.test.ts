@@ -11,7 +11,21 @@ import type { NodeOperations } from '../../src/operations.ts';
 import { operationsDouble, STATUS } from '../http/operations-double.ts';
 import { cairn } from './run-cairn.ts';
 
-const COMMANDS = ['start', 'status', 'list', 'ping', 'add', 'remove', 'inspect-log', 'config', 'keys', 'genesis'];
+const COMMANDS = [
+  'start',
+  'status',
+  'list',
+  'ping',
+  'add',
+  'remove',
+  'authorize',
+  'params',
+  'evidence',
+  'inspect-log',
+  'config',
+  'keys',
+  'genesis',
+];
 const ONE_LINE = /^cairn: [^\n]+\n$/;
 const ADMIN_TOKEN = 'admin-token-for-tests';
 const PUBLISH_TOKEN = 'publish-token-for-tests';
@@ -43,7 +57,7 @@ t.test('every command has help with an example', async (t) => {
   for (const [command, { code, stdout, stderr }] of shown) {
     t.match(top.stdout, new RegExp(`^  ${command}`, 'm'));
     t.same([code, stderr], [0, ''], command);
-    if (!['config', 'keys', 'genesis'].includes(command)) t.match(stdout, /Examples?:\n {2}\S*cairn/, command);
+    if (!['config', 'keys', 'genesis', 'authorize', 'params'].includes(command)) t.match(stdout, /Examples?:\n {2}\S*cairn/, command);
     t.match(stdout, /--json/, `${command}: the common options are shown`);
   }
   const { version } = JSON.parse(await readFile(new URL('../../../package.json', import.meta.url), 'utf8'));
@@ -79,6 +93,11 @@ t.test('wrong arguments are one line and exit code 2', async (t) => {
     [['config', 'remove', 'http.prot', '--data', '/nonexistent'], /unknown key http\.prot: did/],
     [['start', '--http-port', 'abc', '--data', '/nonexistent'], /^cairn: --http-port: expected an integer .*, got "abc"$/m],
     [['keys', 'new', 'extra'], /too many arguments/],
+    [['keys', 'rotate'], /required option '--use <use>' not specified/],
+    [['keys', 'rotate', '--use', 'publish'], /Allowed choices are network, consensus, checkpoint/],
+    [['authorize', 'add'], /missing required argument 'peer'/],
+    [['params', 'propose', '--set', 'heartbeatMs'], /expected KEY=VALUE/],
+    [['params', 'propose', '--set', 'heartbeatMs=fast'], /expected the value as JSON/],
   ];
   await Promise.all(
     cases.map(async ([args, message]) => {

@@ -1,6 +1,15 @@
 /** A node's operations for the servers' tests: answers what it was given and notes what it was asked. */
 
-import type { EvidenceEntry, MemberStatus, MembershipStatus, NodeOperations, NodeStatus, ParametersStatus } from '../../src/operations.ts';
+import type {
+  EvidenceEntry,
+  MarkResult,
+  MemberStatus,
+  MembershipStatus,
+  NodeOperations,
+  NodeStatus,
+  ParametersStatus,
+  PeerStatus,
+} from '../../src/operations.ts';
 
 export const STATUS: NodeStatus = {
   version: '0.1.0',
@@ -63,6 +72,17 @@ const EVIDENCE: EvidenceEntry = {
   active: true,
 };
 
+const MARKED: MarkResult = { kind: 'marked', key: 'k', waitingFor: 'marked by 1 of 4', warning: 'three are left' };
+
+const PEER: PeerStatus = {
+  peerId: '12D3KooWPeer',
+  name: 'node2',
+  role: 'authority',
+  addresses: ['/ip4/127.0.0.1/tcp/1'],
+  rttMs: 0.5,
+  height: 7,
+};
+
 export interface OperationsDouble extends NodeOperations {
   readonly calls: unknown[];
 }
@@ -78,9 +98,7 @@ export function operationsDouble(overrides: Partial<NodeOperations> = {}): Opera
   return {
     calls,
     status: noted('status', Promise.resolve(STATUS)),
-    peers: noted('peers', [
-      { peerId: '12D3KooWPeer', name: 'node2', role: 'authority', addresses: ['/ip4/127.0.0.1/tcp/1'], rttMs: 0.5, height: 7 },
-    ] as const),
+    peers: noted('peers', [PEER]),
     artifacts: noted(
       'artifacts',
       Promise.resolve([{ purl: 'pkg:generic/demo/a@1', files: [{ name: 'a', sizeBytes: 1, sha256: 'd'.repeat(64) }] }]),
@@ -112,9 +130,7 @@ export function operationsDouble(overrides: Partial<NodeOperations> = {}): Opera
     unmark: noted('unmark', Promise.resolve(true)),
     authorize: async (order) => {
       calls.push(['authorize', order]);
-      return order.target === 'refused'
-        ? { kind: 'refused', reason: 'no such node' }
-        : { kind: 'marked', key: 'k', waitingFor: 'marked by 1 of 4', warning: 'three authorities are left' };
+      return order.target === 'refused' ? { kind: 'refused', reason: 'no such node' } : MARKED;
     },
     members: noted('members', Promise.resolve(MEMBERS)),
     parameters: noted('parameters', PARAMETERS),

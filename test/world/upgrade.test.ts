@@ -97,7 +97,7 @@ t.test('parameters and policy: marked by a quorum, in force from the next height
   await world.startAll();
   const [first, second, third, fourth] = world.authorities();
   if (first === undefined || second === undefined || third === undefined || fourth === undefined) throw new Error('expected four');
-  const { policy } = first.node?.operations.parameters().parameters as { readonly policy: readonly Change[] };
+  const { policy } = (first.node?.operations.parameters().parameters ?? { policy: [] }) as { readonly policy: readonly Change[] };
   const narrowed = policy.slice(0, 1).map((rule) => ({ ...rule, maxFiles: 7 }));
   t.match(await propose(world, first, { policy: [{ ...narrowed[0], namespace: '' }, { nonsense: true }] }, null), {
     kind: 'refused',

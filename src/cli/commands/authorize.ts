@@ -74,7 +74,7 @@ async function mark(order: MembershipOrder, options: OrderOptions): Promise<void
   const target = order.order === 'remove' ? order.target : await consentOrName(order.target);
   const client = await connect(options);
   const result = (await client.post('/authorize', { ...order, target })) as MarkResult;
-  printMark(result, { about: isConsentNote(target) ? 'it' : target, json: options.json === true });
+  printMark(result, { about: isConsentNote(target) ? 'it' : target, inForce: (height) => height + 2, json: options.json === true });
 }
 
 /** A file that holds a consent is read; anything else is a consent itself, or a name. */
@@ -90,13 +90,20 @@ async function consentOrName(target: string): Promise<string> {
   return found;
 }
 
+interface MarkWords {
+  readonly about: string;
+  /** From which height on it holds when the block of that height has decided it. */
+  readonly inForce: (height: number) => number;
+  readonly json: boolean;
+}
+
 /** What became of a mark; a refusal is exit code 4, a warning goes to standard error. */
-export function printMark(result: MarkResult, options: { readonly about: string; readonly json: boolean }): void {
+export function printMark(result: MarkResult, options: MarkWords): void {
   if (result.kind === 'refused') throw new CliError(EXIT.refused, result.reason);
-  if (options.json) return printJson(result);
   if (result.warning !== undefined) note(`warning: ${printable(result.warning)}`);
-  if (result.kind === 'committed')
-    print(`${options.about}: decided at height ${result.height}, in force from height ${result.height + 2} on`);
+  if (options.json) printJson(result);
+  else if (result.kind === 'committed')
+    print(`${options.about}: decided at height ${result.height}, in force from height ${options.inForce(result.height)} on`);
   else print(`${options.about} is marked on this node; ${result.waitingFor}`);
 }
 

@@ -97,7 +97,7 @@ async function propose(options: ProposeOptions): Promise<void> {
   const { parameters } = (await client.get('/parameters')) as ParametersStatus;
   const wanted = changes.reduce(withChange, parameters as Values);
   const result = (await client.post('/parameters', { parameters: wanted, atHeight: options.atHeight ?? null })) as MarkResult;
-  printMark(result, { about: 'the proposal', json: options.json === true });
+  printMark(result, { about: 'the proposal', inForce: (height) => options.atHeight ?? height + 1, json: options.json === true });
 }
 
 type Values = Readonly<Record<string, unknown>>;
