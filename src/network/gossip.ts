@@ -69,13 +69,10 @@ export function openGossip(options: GossipOptions, deps: GossipDeps): Gossip {
   const maxMessageBytes = options.maxMessageBytes ?? 1024 * 1024;
   const receivers = new Map<string, Receive>();
   const judge = openJudge({ maxMessageBytes, maxJudging: options.maxJudging ?? 4096 }, receivers, deps);
-  const meter = openMeter(
-    { messages: options.maxMessagesPerSecond ?? 10_000, bytes: options.maxBytesPerSecond ?? 32 * 1024 * 1024 },
-    deps.clock,
-  );
-  let attached: GossipSub | null = null;
-
+  const { maxMessagesPerSecond = 10_000, maxBytesPerSecond = 32 * 1024 * 1024 } = options;
+  const meter = openMeter({ messages: maxMessagesPerSecond, bytes: maxBytesPerSecond }, deps.clock);
   const listen = (pubsub: GossipSub, topic: string): void => listenTo(pubsub, topic, judge);
+  let attached: GossipSub | null = null;
 
   return {
     service: (components) => {

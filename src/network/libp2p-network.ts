@@ -218,9 +218,9 @@ function lifeOf(running: Running, parts: LifeParts): Pick<Network, 'start' | 'st
     parts.providers.detach();
     parts.gossip.detach();
     parts.requests.detach();
-    const { node } = running;
+    const stopped = running.node?.stop();
     running.node = null;
-    await node?.stop();
+    await stopped;
   }
 
   /** Streams of unknown protocols reach no handler of ours, so they are counted from outside. */

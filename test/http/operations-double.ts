@@ -1,7 +1,11 @@
 /** A node's operations for the servers' tests: answers what it was given and notes what it was asked. */
 
 import type {
+  ArtifactSummary,
+  BuildStatus,
   EvidenceEntry,
+  LogEntry,
+  Mark,
   MarkResult,
   MemberStatus,
   MembershipStatus,
@@ -83,6 +87,39 @@ const PEER: PeerStatus = {
   height: 7,
 };
 
+const ARTIFACTS: readonly ArtifactSummary[] = [
+  { purl: 'pkg:generic/demo/a@1', files: [{ name: 'a', sizeBytes: 1, sha256: 'd'.repeat(64) }] },
+];
+
+const LOG: readonly LogEntry[] = [
+  {
+    height: 3,
+    timeMs: 1_700_000_000_000,
+    index: 0,
+    kind: 'AddArtifact',
+    key: 'k',
+    transactionId: 'e',
+    endorsers: ['node1', 'node2'],
+    claim: { reason: 'a\u001b[31m' },
+  },
+];
+
+const MARKS: readonly Mark[] = [
+  { key: 'k', kind: 'RemoveArtifact', target: 'pkg:generic/demo/k@1', reason: 'r', markedMs: 1_700_000_000_000 },
+];
+
+const BUILD_STATUS: BuildStatus = {
+  id: 'f'.repeat(64),
+  image: 'registry.example/team/app:1',
+  state: 'failure',
+  detail: 'two of four differ',
+  startedMs: 1_700_000_000_000,
+  fetchedBytes: 2048,
+  height: null,
+  version: null,
+  verdicts: [{ authority: 'node2', candidate: 'e'.repeat(64), verdict: 'refused', detail: 'other\u001b[31m bytes' }],
+};
+
 export interface OperationsDouble extends NodeOperations {
   readonly calls: unknown[];
 }
@@ -99,34 +136,14 @@ export function operationsDouble(overrides: Partial<NodeOperations> = {}): Opera
     calls,
     status: noted('status', Promise.resolve(STATUS)),
     peers: noted('peers', [PEER]),
-    artifacts: noted(
-      'artifacts',
-      Promise.resolve([{ purl: 'pkg:generic/demo/a@1', files: [{ name: 'a', sizeBytes: 1, sha256: 'd'.repeat(64) }] }]),
-    ),
+    artifacts: noted('artifacts', Promise.resolve(ARTIFACTS)),
     ping: noted('ping', Promise.resolve(1.25)),
-    log: noted(
-      'log',
-      Promise.resolve([
-        {
-          height: 3,
-          timeMs: 1_700_000_000_000,
-          index: 0,
-          kind: 'AddArtifact',
-          key: 'k',
-          transactionId: 'e',
-          endorsers: ['node1', 'node2'],
-          claim: { reason: 'a\u001b[31m' },
-        },
-      ]),
-    ),
+    log: noted('log', Promise.resolve(LOG)),
     markRemoval: noted(
       'markRemoval',
       Promise.resolve({ kind: 'marked', key: 'k', waitingFor: '2 more authorities have to mark it' } as const),
     ),
-    marks: noted(
-      'marks',
-      Promise.resolve([{ key: 'k', kind: 'RemoveArtifact', target: 'pkg:generic/demo/k@1', reason: 'r', markedMs: 1_700_000_000_000 }]),
-    ),
+    marks: noted('marks', Promise.resolve(MARKS)),
     unmark: noted('unmark', Promise.resolve(true)),
     authorize: async (order) => {
       calls.push(['authorize', order]);
@@ -140,20 +157,7 @@ export function operationsDouble(overrides: Partial<NodeOperations> = {}): Opera
       calls.push(['build', image]);
       return image === 'refused' ? { kind: 'refused', reason: 'no rule' } : { kind: 'started', id: 'f'.repeat(64), image };
     },
-    buildStatus: noted(
-      'buildStatus',
-      Promise.resolve({
-        id: 'f'.repeat(64),
-        image: 'registry.example/team/app:1',
-        state: 'failure',
-        detail: 'two of four differ',
-        startedMs: 1_700_000_000_000,
-        fetchedBytes: 2048,
-        height: null,
-        version: null,
-        verdicts: [{ authority: 'node2', candidate: 'e'.repeat(64), verdict: 'refused', detail: 'other\u001b[31m bytes' }],
-      } as const),
-    ),
+    buildStatus: noted('buildStatus', Promise.resolve(BUILD_STATUS)),
     block: (height) =>
       height > 7
         ? null

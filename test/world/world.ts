@@ -28,7 +28,7 @@ import { sha256 } from '../../src/crypto/sha256.ts';
 import { seedSigner } from '../../src/crypto/signer.ts';
 import { noMetrics } from '../../src/metrics/types.ts';
 import { type CairnNode, startNode } from '../../src/node.ts';
-import type { Upstream } from '../../src/node-options.ts';
+import type { NodeOptions, Upstream } from '../../src/node-options.ts';
 import type { FileSystem, SignatureVerifier, World } from '../../src/ports.ts';
 import { Inhabitant } from './inhabitant.ts';
 import { MemoryKeyValueStore } from './memory-key-value-store.ts';
@@ -147,31 +147,33 @@ export class VirtualWorld {
       // The thread pool would bring real time into the world: one signature at a time is checked on the spot.
       verifier: { verify: this.#verifier.verify, verifyMany: (items) => Promise.all(items.map((item) => this.#verifier.verify(item))) },
     };
-    const node = await startNode(
-      {
-        version: '0.0.0',
-        name: one.name,
-        chainId: this.chainId,
-        genesis: this.genesis,
-        budgetBytes: 1e9,
-        stagingBytes: 1e8,
-        stagingMs: 3_600_000,
-        reverifyMs: 86_400_000,
-        maxHeadAgeMs: 3_600_000,
-        signFromHeight: null,
-        ...(this.#options.knownVersion === undefined ? {} : { knownVersion: this.#options.knownVersion(one.name) }),
-      },
-      {
-        world,
-        upstreams: this.#options.upstreams?.(one.name) ?? new Map(),
-        sha256,
-        log: one.logger(),
-        metrics: noMetrics,
-        fatal: (error) => one.life === life && one.fatals.push(error),
-      },
-    );
+    const node = await startNode(this.#optionsOf(one), {
+      world,
+      upstreams: this.#options.upstreams?.(one.name) ?? new Map(),
+      sha256,
+      log: one.logger(),
+      metrics: noMetrics,
+      fatal: (error) => one.life === life && one.fatals.push(error),
+    });
     // It may have died on the way.
     if (one.life === life) one.node = node;
+  }
+
+  #optionsOf({ name }: Inhabitant): NodeOptions {
+    const known = this.#options.knownVersion === undefined ? {} : { knownVersion: this.#options.knownVersion(name) };
+    return {
+      version: '0.0.0',
+      name,
+      chainId: this.chainId,
+      genesis: this.genesis,
+      budgetBytes: 1e9,
+      stagingBytes: 1e8,
+      stagingMs: 3_600_000,
+      reverifyMs: 86_400_000,
+      maxHeadAgeMs: 3_600_000,
+      signFromHeight: null,
+      ...known,
+    };
   }
 
   /** A dead process's timers must not act for the living one; those of a paused one wait. */
