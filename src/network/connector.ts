@@ -4,6 +4,7 @@
  * Never gives up, and never lets a dead entry hold up the others.
  */
 
+import { setMaxListeners } from 'node:events';
 import type { Clock, Logger, Random, Timer, Timers } from '../ports.ts';
 import { fetchAddressList } from './address-list.ts';
 
@@ -50,7 +51,7 @@ const DISCOVERY_DIALS = 4;
 
 export function openConnector(options: ConnectorOptions, deps: ConnectorDeps): Connector {
   const { dialler, logger } = deps;
-  let stopping = new AbortController();
+  let stopping = patientController();
   let dialsOfDiscovery = 0;
 
   const isIsolated = (): boolean => dialler.connectedPeers() === 0;
@@ -81,7 +82,7 @@ export function openConnector(options: ConnectorOptions, deps: ConnectorDeps): C
 
   return {
     start: () => {
-      stopping = new AbortController();
+      stopping = patientController();
       bootstrap.run(stopping.signal);
       isRunning = true;
       for (const redial of [...known.values(), ...kept.values()]) redial.run(stopping.signal);
@@ -107,6 +108,13 @@ export function openConnector(options: ConnectorOptions, deps: ConnectorDeps): C
     },
     keep: (peerIds) => keepOnly(kept, new Set(peerIds.filter((peerId) => !known.has(peerId))), addKept),
   };
+}
+
+/** Every dial under way listens to it. */
+function patientController(): AbortController {
+  const controller = new AbortController();
+  setMaxListeners(0, controller.signal);
+  return controller;
 }
 
 /** One attempt; why it failed is for the log alone. */

@@ -215,12 +215,10 @@ function lifeOf(running: Running, parts: LifeParts): Pick<Network, 'start' | 'st
   async function stop(): Promise<void> {
     sweep?.cancel();
     parts.connector.stop();
-    parts.providers.detach();
-    parts.gossip.detach();
-    parts.requests.detach();
-    const stopped = running.node?.stop();
+    for (const part of [parts.providers, parts.gossip, parts.requests]) part.detach();
+    const { node } = running;
     running.node = null;
-    await stopped;
+    await node?.stop();
   }
 
   /** Streams of unknown protocols reach no handler of ours, so they are counted from outside. */

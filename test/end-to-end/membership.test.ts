@@ -25,8 +25,13 @@ async function run(test: Test, node: Node, args: readonly string[]): Promise<str
   return stdout.trim();
 }
 
+/** Asked again where a busy machine lets an answer take too long. */
 async function members(node: Node): Promise<MembershipStatus> {
-  return (await node.admin.get('/members')) as MembershipStatus;
+  return await waitFor(`${node.name} tells its members`, CHANGE_MS, async () => (await node.admin.get('/members')) as MembershipStatus);
+}
+
+async function statusOf(node: Node): Promise<NodeStatus> {
+  return await waitFor(`${node.name} tells its status`, CHANGE_MS, async () => await node.admin.status());
 }
 
 /** Until every one of these is an authority or a mirror, in its own eyes and in the chain's. */
@@ -37,7 +42,7 @@ async function untilSet(fixture: Fixture, names: readonly string[]): Promise<voi
       const { sets, nodes } = await members(node);
       const next = sets[1]?.nodeIds ?? [];
       const seen = nodes.filter(({ nodeId }) => next.includes(nodeId)).map(({ name }) => name);
-      const { role } = await node.admin.status();
+      const { role } = await statusOf(node);
       return seen.sort().join() === wanted && (role === 'authority') === names.includes(node.name);
     });
   }
@@ -113,11 +118,11 @@ async function rotateConsensus(t: Test, fixture: Fixture, set: readonly Node[], 
 }
 
 async function rotateNetwork(t: Test, fixture: Fixture, set: readonly Node[], node: Node): Promise<void> {
-  const before = await node.admin.status();
+  const before = await statusOf(node);
   await rotate(t, set, { node, use: 'network' });
   await node.process.kill('SIGTERM');
   await fixture.restart(node);
-  const after = await node.admin.status();
+  const after = await statusOf(node);
   t.not(after.peerId, before.peerId, 'it goes by another peer id');
   t.same([after.nodeId, after.role], [before.nodeId, 'authority'], 'and is the same node');
   const other = set.find((one) => one !== node) ?? node;
