@@ -6,7 +6,7 @@
 import { readdir, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import t, { type Test } from 'tap';
-import type { MemberStatus, MembershipStatus } from '../../src/operations.ts';
+import type { MembershipStatus, MemberStatus, NodeStatus } from '../../src/operations.ts';
 import { cairn } from '../cli/run-cairn.ts';
 import { client } from '../clients.ts';
 import { type Fixture, Load, startNetwork, waitFor } from './localnet-fixture.ts';
