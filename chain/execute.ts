@@ -8,6 +8,7 @@ import { checkTransactionShape, keyOf } from './claims.ts';
 import { encode } from './codec.ts';
 import { type Digest, digestToHex, type Sha256 } from './digest.ts';
 import { applyOperations, type OperationRefusalCode } from './fold.ts';
+import { removeGuilty } from './fold-nodes.ts';
 import { blockIdOf, certificateDigest, transactionId, validatorSetDigest } from './identity.ts';
 import { appendLeaf, type LogRange, logLeafHash, logRoot, merkleRoot } from './log-tree.ts';
 import { array } from './schema.ts';
@@ -85,10 +86,7 @@ export function executeBlock(view: ChainView, content: BlockContent, sha256: Sha
   if (refused !== null) return { ok: false, refusal: refused };
   const folded = applyOperations(view.state, content.height, content.transactions, sha256);
   if (!folded.ok) return { ok: false, refusal: folded.refusal };
-  const records = new Map(folded.changes);
-  for (const one of content.evidence) {
-    records.set(evidenceKey(one), { kind: 'evidence', height: content.height, nodeId: one.first.nodeId });
-  }
+  const records = recordEvidence(view, content, folded.changes);
   const stateChanges = encodeRecords(records);
   const tree = updateTree({ sha256, reader: view.tree }, view.stateRoot, stateChanges);
   const { range, leaves, transactionIds } = extendLog(view.logRange, content, sha256);
@@ -152,6 +150,20 @@ export function nextView(view: ChainView, effects: BlockEffects): ChainView {
 
 function overlayTree(below: TreeReader, added: ReadonlyMap<string, Uint8Array>): TreeReader {
   return { get: (hash) => added.get(digestToHex(hash)) ?? below.get(hash) };
+}
+
+/** The block's changes with a record for each piece of evidence and, where the parameters say so, without the guilty in the set. */
+function recordEvidence(view: ChainView, content: BlockContent, folded: ReadonlyMap<string, StateRecord>): Map<string, StateRecord> {
+  const { height, evidence } = content;
+  const changes = new Map(folded);
+  for (const one of evidence) changes.set(evidenceKey(one), { kind: 'evidence', height, nodeId: one.first.nodeId });
+  if (parametersOf(view).removeGuilty) {
+    removeGuilty(
+      { state: overlayReader(view.state, changes), height, changes },
+      evidence.map(({ first }) => first),
+    );
+  }
+  return changes;
 }
 
 function checkTransactions(view: ChainView, content: BlockContent): ContentRefusal | null {

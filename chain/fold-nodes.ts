@@ -8,9 +8,9 @@ import { compareBytes, type Digest, digestToHex, type Sha256, sameBytes } from '
 import { nodeIdOf } from './identity.ts';
 import { nodeOf, SETS_KEY, type StateReader, setsOf } from './state.ts';
 import type { Claim, NodeRecord, Parameters, StateRecord, ValidatorSetRecord } from './structures.ts';
-import { checkSetChange, validatorSetFromNodes } from './validator-set.ts';
+import { checkSet, checkSetChange, isEnoughInCommon, validatorSetFromNodes } from './validator-set.ts';
 
-export type NodeRefusalCode = 'nodeExists' | 'nodeUnknown' | 'nodeIdMismatch' | 'keyInUse' | 'setChangeTooGreat';
+export type NodeRefusalCode = 'nodeExists' | 'nodeUnknown' | 'nodeIdMismatch' | 'keyInUse' | 'setInvalid' | 'setChangeTooGreat';
 
 interface Refused {
   readonly code: NodeRefusalCode;
@@ -26,6 +26,12 @@ export interface Fold {
   readonly parameters: Parameters;
   readonly changes: Map<string, StateRecord>;
   readonly keys: Set<string>;
+}
+
+/** Who did something that evidence shows, and at which height. */
+export interface Fault {
+  readonly nodeId: Digest;
+  readonly height: number;
 }
 
 export function checkAddNode(fold: Fold, node: NodeRecord): Refused | null {
@@ -72,12 +78,30 @@ export function rotateKey(fold: Fold, claim: Extract<Claim, { readonly kind: 'Ro
   return claim.use === 'consensus' ? changeMember(fold, claim.nodeId, node) : null;
 }
 
+/**
+ * Takes out those whom the block's evidence is against, each where the sets allow it: by the inequality alone, without the leave that small
+ * sets have, so that no set is emptied but by hand. Evidence from before the node's record, which a quorum wrote since, takes nobody out.
+ */
+export function removeGuilty(fold: Pick<Fold, 'state' | 'height' | 'changes'>, faults: readonly Fault[]): void {
+  for (const { nodeId, height } of faults) {
+    const held = nodeOf(fold.state, nodeId);
+    if (held?.active !== true || height < held.height) continue;
+    const { current, next, afterNext } = setsOf(fold.state);
+    const others = afterNext.filter((validator) => !sameBytes(validator.nodeId, nodeId));
+    if (checkSet(others) !== null || !isEnoughInCommon(next, others)) continue;
+    fold.changes.set(nodeKey(nodeId), { ...held, height: fold.height, active: false });
+    fold.changes.set(SETS_KEY, { kind: 'sets', current, next, afterNext: others });
+  }
+}
+
 /** Puts the node into set(H + 2), with the keys it now has, or takes it out. */
 export function changeMember(fold: Fold, nodeId: Digest, node: NodeRecord | null): Refused | null {
   const { current, next, afterNext } = setsOf(fold.state);
   const others = afterNext.filter((validator) => !sameBytes(validator.nodeId, nodeId));
   const members = node === null ? others : [...others, ...validatorSetFromNodes([node])];
   const changed = members.sort((left, right) => compareBytes(left.nodeId, right.nodeId));
+  const invalid = checkSet(changed);
+  if (invalid !== null) return { code: 'setInvalid', detail: invalid };
   const refusal = checkSetChange(next, changed);
   if (refusal !== null) return { code: 'setChangeTooGreat', detail: refusal };
   fold.changes.set(SETS_KEY, { kind: 'sets', current, next, afterNext: changed });

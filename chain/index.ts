@@ -67,6 +67,7 @@ export {
   nextView,
 } from './execute.ts';
 export { applyOperations, type FoldResult, heightOf, type OperationRefusal, type OperationRefusalCode } from './fold.ts';
+export { sameSet } from './fold-nodes.ts';
 export {
   blockIdOf,
   certificateDigest,

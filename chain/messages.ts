@@ -60,20 +60,23 @@ export const candidateMessage = record({ candidate, attempt });
 export type CandidateMessage = Infer<typeof candidateMessage>;
 export const MAX_CANDIDATE_MESSAGE_BYTES: number = 352 * KIB;
 
-/** Gossip or direct: one endorsement. */
-export const endorsementMessage = record({ transactionId: digest, endorsement, attempt });
+/**
+ * Gossip or direct: one endorsement. Here and below `publicKey` is the one it is signed with: who lags behind a rotation sees that it doesn't
+ * know that key yet, and blames nobody.
+ */
+export const endorsementMessage = record({ transactionId: digest, endorsement, publicKey: fixedBytes(32), attempt });
 export type EndorsementMessage = Infer<typeof endorsementMessage>;
 export const MAX_ENDORSEMENT_MESSAGE_BYTES = 512;
 
 /** Gossip or direct: one refusal. */
-export const refusalMessage = record({ refusal, attempt });
+export const refusalMessage = record({ refusal, publicKey: fixedBytes(32), attempt });
 export type RefusalMessage = Infer<typeof refusalMessage>;
 export const MAX_REFUSAL_MESSAGE_BYTES: number = 2 * KIB;
 
-/** Gossip or direct: a transaction ready for a block. */
-export const sealedMessage = record({ transaction: sealedTransaction, attempt });
+/** Gossip or direct: a transaction ready for a block. `setDigest`: of the set whose endorsements it bears; who has another set next can't judge it. */
+export const sealedMessage = record({ transaction: sealedTransaction, setDigest: digest, attempt });
 export type SealedMessage = Infer<typeof sealedMessage>;
-export const MAX_SEALED_MESSAGE_BYTES: number = MAX_SEALED_BYTES + 64;
+export const MAX_SEALED_MESSAGE_BYTES: number = MAX_SEALED_BYTES + 128;
 
 /** Direct: where a node stands. `nodeId` null for a regular node. Unsigned: a hint where to ask, never a proof. */
 export const statusMessage = record({ height, blockId: digest, timeMs: uint(), nodeId: nullable(digest) });
@@ -81,7 +84,14 @@ export type StatusMessage = Infer<typeof statusMessage>;
 export const MAX_STATUS_MESSAGE_BYTES = 256;
 
 /** Gossip: where an authority stands, in its own word (`statusPayload`), so that nobody else can make the network relay it. */
-export const signedStatusMessage = record({ height, blockId: digest, timeMs: uint(), nodeId: digest, signature: fixedBytes(64) });
+export const signedStatusMessage = record({
+  height,
+  blockId: digest,
+  timeMs: uint(),
+  nodeId: digest,
+  publicKey: fixedBytes(32),
+  signature: fixedBytes(64),
+});
 export type SignedStatusMessage = Infer<typeof signedStatusMessage>;
 export const MAX_SIGNED_STATUS_MESSAGE_BYTES = 256;
 

@@ -110,6 +110,8 @@ export const parametersFields = {
   maxTransactionClaims: uint(MAX_CLAIMS),
   maxBlockOperations: uint(),
   maxEvidenceAgeBlocks: uint(),
+  /** True: evidence on the chain takes the node it is against out of the set, where the rules of sets allow it. */
+  removeGuilty: bool,
   policy: array(policyRule, MAX_RULES),
 };
 export const parameters = record(parametersFields);

@@ -67,13 +67,32 @@ export function checkSet(set: ValidatorSetRecord): string | null {
 }
 
 /**
- * Null when `next` may follow `old`: 3 · common ≥ 2 · max(W_old, W_new). A validator whose consensus key was rotated is not in common.
- * Where either set has fewer than four members, one member may come, go or change its key regardless.
+ * Null when `next` may follow `old`: enough in common. Where either set has fewer than four members, one member may come, go or change its
+ * key regardless.
  */
 export function checkSetChange(old: ValidatorSetRecord, next: ValidatorSetRecord): string | null {
   const refusal = checkSet(next);
   if (refusal !== null) return refusal;
-  let common = 0;
+  const { power, kept, members } = inCommon(old, next);
+  // Gone, come, or present in both with another key.
+  const changes = old.length - members + (next.length - members) + (members - kept);
+  if (Math.min(old.length, next.length) < 4 && changes <= 1) return null;
+  return isEnoughInCommon(old, next)
+    ? null
+    : `too great a change of the validator set at once: ${power} of ${totalPower(old)} → ${totalPower(next)} in common; two blocks on it may be made`;
+}
+
+/** 3 · common ≥ 2 · max(W_old, W_next). */
+export function isEnoughInCommon(old: ValidatorSetRecord, next: ValidatorSetRecord): boolean {
+  return 3 * inCommon(old, next).power >= 2 * Math.max(totalPower(old), totalPower(next));
+}
+
+/** Members of both sets, and the number and power of those whose consensus key is the same in both. */
+function inCommon(
+  old: ValidatorSetRecord,
+  next: ValidatorSetRecord,
+): { readonly power: number; readonly kept: number; readonly members: number } {
+  let power = 0;
   let kept = 0;
   let members = 0;
   for (const validator of old) {
@@ -82,14 +101,9 @@ export function checkSetChange(old: ValidatorSetRecord, next: ValidatorSetRecord
     members += 1;
     if (!sameBytes(found.validator.consensusKey, validator.consensusKey)) continue;
     kept += 1;
-    common += Math.min(found.validator.power, validator.power);
+    power += Math.min(found.validator.power, validator.power);
   }
-  // Gone, come, or present in both with another key.
-  const changes = old.length - members + (next.length - members) + (members - kept);
-  if (Math.min(old.length, next.length) < 4 && changes <= 1) return null;
-  return 3 * common >= 2 * Math.max(totalPower(old), totalPower(next))
-    ? null
-    : `too great a change of the validator set: ${common} of ${totalPower(old)} → ${totalPower(next)} in common`;
+  return { power, kept, members };
 }
 
 /** The set as consensus knows it. */

@@ -74,10 +74,21 @@ export function blockSignatures(view: ChainView, block: Block, sha256: Sha256): 
   ];
 }
 
-/** The effects of a valid block, or the first reason why it isn't. `verdicts` answer `blockSignatures` of the same view and block. */
-export function checkBlock(view: ChainView, block: Block, verdicts: readonly boolean[], sha256: Sha256): CheckBlockResult {
+/**
+ * The effects of a valid block, or the first reason why it isn't. `verdicts` answer `blockSignatures` of the same view and block;
+ * `knownVersion` is what this software knows.
+ */
+export function checkBlock(
+  view: ChainView,
+  block: Block,
+  verdicts: readonly boolean[],
+  { sha256, knownVersion = PROTOCOL_VERSION }: { readonly sha256: Sha256; readonly knownVersion?: number },
+): CheckBlockResult {
   const refusal =
-    checkHeader(view, block.header) ?? checkBulk(view, block) ?? checkLastCommit(view, block) ?? checkEmpty(view, block, sha256);
+    checkHeader(view, block.header, knownVersion) ??
+    checkBulk(view, block) ??
+    checkLastCommit(view, block) ??
+    checkEmpty(view, block, sha256);
   if (refusal !== null) return { ok: false, refusal };
   const { header, transactions, lastCommit, evidence } = block;
   const { height, round, timeMs, proposer } = header;
@@ -95,12 +106,12 @@ export function proposerAt(view: ChainView, height: number, round: number): Bloc
   return turn.nodeId;
 }
 
-function checkHeader(view: ChainView, header: BlockHeader): BlockRefusal | null {
+function checkHeader(view: ChainView, header: BlockHeader, knownVersion: number): BlockRefusal | null {
   const { protocolVersion } = parametersOf(view);
-  if (protocolVersion > PROTOCOL_VERSION) {
+  if (protocolVersion > knownVersion) {
     return {
       code: 'versionUnknown',
-      detail: `height ${view.height + 1} needs protocol version ${protocolVersion}, this is ${PROTOCOL_VERSION}`,
+      detail: `height ${view.height + 1} needs protocol version ${protocolVersion}, this is ${knownVersion}`,
     };
   }
   if (header.version !== protocolVersion) return { code: 'version', detail: `expected version ${protocolVersion}, got ${header.version}` };

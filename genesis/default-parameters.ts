@@ -27,6 +27,7 @@ export const DEFAULT_PARAMETERS: Parameters = {
   maxTransactionClaims: 256,
   maxBlockOperations: 2000,
   maxEvidenceAgeBlocks: 100_000,
+  removeGuilty: false,
   policy: [],
 };
 

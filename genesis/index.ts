@@ -15,11 +15,14 @@ export {
 export { GenesisError } from './genesis-error.ts';
 export {
   generateNodeKeys,
+  KEY_USES,
   KEYS_FOLDER,
+  type KeyFileUse,
   loadNodeKeys,
   type NodeKeys,
   nodeIdOfKey,
   nodeRecordOf,
+  publicKeyOf,
   publicKeysOf,
   readSecret,
   SIGN_STATE_FILE,
@@ -27,6 +30,7 @@ export {
   saveNodeKeys,
   writeSecret,
 } from './key-files.ts';
+export { loadNextKeys, makeNextKey, takeNextKey } from './key-rotation.ts';
 export {
   ADMIN_TOKEN_FILE,
   type Localnet,

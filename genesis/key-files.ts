@@ -54,10 +54,13 @@ export async function saveNodeKeys(folder: string, keys: NodeKeys): Promise<void
     const path = keyPath(folder, use);
     if (await exists(path)) throw new GenesisError('exists', `${path} exists; a key is never replaced`, { path });
   }
-  for (const use of KEY_USES) {
-    const pem = privateKeyOf(keys[use]).export({ format: 'pem', type: 'pkcs8' });
-    await writeSecret(keyPath(folder, use), pem.toString());
-  }
+  for (const use of KEY_USES) await saveSeed(keyPath(folder, use), keys[use]);
+}
+
+/** Writes one private key; throws a GenesisError (`exists`) where there is a file. */
+export async function saveSeed(path: string, seed: Uint8Array): Promise<void> {
+  const pem = privateKeyOf(seed).export({ format: 'pem', type: 'pkcs8' });
+  await writeSecret(path, pem.toString());
 }
 
 /**
@@ -105,7 +108,8 @@ export async function readSecret(path: string): Promise<string> {
   return readFile(path, 'utf8');
 }
 
-async function loadSeed(path: string): Promise<Uint8Array> {
+/** Reads one private key's file; throws a GenesisError as `loadNodeKeys` does. */
+export async function loadSeed(path: string): Promise<Uint8Array> {
   const text = await readSecret(path);
   let key: KeyObject;
   try {
@@ -134,18 +138,19 @@ async function refuseOthers(path: string, mode: string): Promise<void> {
   }
 }
 
-async function exists(path: string): Promise<boolean> {
+export async function exists(path: string): Promise<boolean> {
   return stat(path).then(
     () => true,
     () => false,
   );
 }
 
-function keyPath(folder: string, use: KeyFileUse): string {
+export function keyPath(folder: string, use: KeyFileUse): string {
   return join(folder, `${use}.pem`);
 }
 
-function generateSeed(): Uint8Array {
+/** A fresh one, 32 bytes. */
+export function generateSeed(): Uint8Array {
   const der = generateKeyPairSync('ed25519').privateKey.export({ format: 'der', type: 'pkcs8' });
   return new Uint8Array(der.subarray(der.length - SEED_LENGTH));
 }
@@ -154,7 +159,8 @@ function privateKeyOf(seed: Uint8Array): KeyObject {
   return createPrivateKey({ key: Buffer.concat([PKCS8_PREFIX, seed]), format: 'der', type: 'pkcs8' });
 }
 
-function publicKeyOf(seed: Uint8Array): Uint8Array {
+/** Raw public half, 32 bytes. */
+export function publicKeyOf(seed: Uint8Array): Uint8Array {
   const der = createPublicKey(privateKeyOf(seed)).export({ format: 'der', type: 'spki' });
   return new Uint8Array(der.subarray(der.length - 32));
 }

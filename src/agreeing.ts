@@ -1,13 +1,13 @@
 /**
- * The agreeing half of a node: on an authority the claim pool, the consensus engine and what carries their words; on a mirror only the
- * mempool and the marks, which its operations speak of. The serving half is serving.ts; node.ts joins the two.
+ * The agreeing half of a node: on every node the mempool and the marks, which its operations speak of; on an authority, for as long as it is
+ * one, the claim pool, the consensus engine and what carries their words (duty.ts says when). The serving half is serving.ts.
  */
 
 import { type Digest, ruleFor } from '../chain/index.ts';
 import { type ClaimChecker, genericChecker, type OciUpstream, ociChecker, UpstreamImages } from '../registry/index.ts';
 import { serveTransactions, Transactions } from './agreement/assembly.ts';
 import { GossipCourier } from './agreement/courier.ts';
-import { Engine } from './agreement/engine.ts';
+import { Engine, type EngineDeps } from './agreement/engine.ts';
 import { Proposer } from './agreement/proposer.ts';
 import { Recovery } from './agreement/recovery.ts';
 import { SignState } from './agreement/sign-state.ts';
@@ -18,6 +18,8 @@ import { EndorsementBook } from './claims/endorsement-book.ts';
 import { FirstSeen } from './claims/first-seen.ts';
 import { Marks } from './claims/marks.ts';
 import { DEFAULT_MEMPOOL_LIMITS, Mempool } from './claims/mempool.ts';
+import type { Head } from './ledger/head.ts';
+import type { OwnKeys } from './ledger/own-keys.ts';
 import type { NodeDeps, NodeOptions } from './node-options.ts';
 import { VerdictBook } from './requests/verdict-book.ts';
 import type { Serving } from './serving.ts';
@@ -29,18 +31,15 @@ const TRANSACTIONS_SENT_AGAIN = 8;
 export interface Identity {
   readonly options: NodeOptions;
   readonly nodeId: Digest;
-  readonly isAuthority: boolean;
+  readonly keys: OwnKeys;
 }
 
-/** What agrees; no pool on a mirror. */
+/** What agrees on every node: a mirror only passes on what it is given. */
 export interface Agreement {
   readonly mempool: Mempool;
   readonly claimCourier: GossipClaimCourier;
   readonly marks: Marks;
   readonly verdicts: VerdictBook;
-  readonly pool: ClaimPool | null;
-  /** What this authority sees at its upstreams; null on a mirror. */
-  readonly images: UpstreamImages | null;
 }
 
 export function openAgreement(node: Identity, deps: NodeDeps, serving: Serving): Agreement {
@@ -49,26 +48,58 @@ export function openAgreement(node: Identity, deps: NodeDeps, serving: Serving):
   const mempool = new Mempool(DEFAULT_MEMPOOL_LIMITS, { head: serving.head, verifier: world.verifier, sha256, clock: world.clock });
   const marks = new Marks({ store: world.nodeStore, clock: world.clock });
   const verdicts = new VerdictBook({ clock: world.clock, sha256, endorsementMs: () => serving.head.parameters.endorsementMs });
-  const claimCourier = new GossipClaimCourier({ ...world, ...serving, chainId, nodeId: node.nodeId, sha256, mempool, verdicts, log });
-  if (!node.isAuthority) return { mempool, claimCourier, marks, verdicts, pool: null, images: null };
-  const book = new EndorsementBook({ chainId, nodeId: node.nodeId, store: world.nodeStore, signer: world.signer, clock: world.clock });
-  const images = new UpstreamImages({ ...world, ...serving, upstreams: clientsOf(deps), log });
+  const { signer } = node.keys;
+  const claimCourier = new GossipClaimCourier({
+    ...world,
+    ...serving,
+    signer,
+    chainId,
+    nodeId: node.nodeId,
+    sha256,
+    mempool,
+    verdicts,
+    log,
+  });
+  return { mempool, claimCourier, marks, verdicts };
+}
+
+/** How an authority comes to vouch for claims. */
+export interface Claims {
+  readonly pool: ClaimPool;
+  /** What this authority sees at its upstreams. */
+  readonly images: UpstreamImages;
+  readonly stop: () => void;
+}
+
+/** Begins to hear candidates, and to check and endorse them. */
+export function startClaims(node: Identity, deps: NodeDeps, parts: Serving & Agreement): Claims {
+  const { world, log } = deps;
+  const { chainId } = node.options;
+  const { signer } = node.keys;
+  const { claimCourier } = parts;
+  const book = new EndorsementBook({ chainId, nodeId: node.nodeId, store: world.nodeStore, signer, clock: world.clock });
+  const images = new UpstreamImages({ ...world, ...parts, upstreams: clientsOf(deps), log });
   const pool = new ClaimPool({
     ...world,
     ...deps,
-    ...serving,
+    ...parts,
+    signer,
     chainId,
     nodeId: node.nodeId,
     peerId: world.network.peerId,
     book,
-    marks,
     firstSeen: new FirstSeen({ store: world.nodeStore, clock: world.clock }),
-    checkers: checkersOf(node, deps, { serving, images }),
+    checkers: checkersOf(node, deps, { serving: parts, images }),
     courier: claimCourier,
   });
   claimCourier.start(pool);
   pool.start();
-  return { mempool, claimCourier, marks, verdicts, pool, images };
+  const stop = (): void => {
+    claimCourier.stop();
+    pool.stop();
+    images.stop();
+  };
+  return { pool, images, stop };
 }
 
 function clientsOf({ upstreams }: NodeDeps): ReadonlyMap<string, OciUpstream> {
@@ -93,11 +124,16 @@ export interface StartedEngine {
   readonly stop: () => Promise<void>;
 }
 
+/** What the chain says of a height to the engine. */
+function chainOf({ keys }: Identity, head: Head): Pick<EngineDeps, 'timeouts' | 'keyAt'> {
+  return { timeouts: () => head.parameters.timeouts, keyAt: (height) => keys.at(height) };
+}
+
 /** Replays the write-ahead log and begins to listen and to vote. */
 export async function startEngine(node: Identity, deps: NodeDeps, parts: Serving & Agreement): Promise<StartedEngine> {
   const { world, sha256, log, metrics } = deps;
   const { chainId } = node.options;
-  const { head, members, mempool, claimCourier } = parts;
+  const { head, members, mempool } = parts;
   const signState = await SignState.open(world.files, world.signer);
   const proposer = new Proposer({ ...world, head, mempool, sha256, log, metrics });
   const lookup = new Transactions(mempool, sha256);
@@ -105,11 +141,10 @@ export async function startEngine(node: Identity, deps: NodeDeps, parts: Serving
   const courier = new GossipCourier({ ...world, chainId, sha256, head, members, assembly, log, metrics });
   const engine = await Engine.start(
     { chainId, nodeId: node.nodeId, signFromHeight: node.options.signFromHeight },
-    { ...deps, ...world, head, signState, courier, source: proposer, timeouts: () => head.parameters.timeouts },
+    { ...deps, ...world, head, signState, courier, source: proposer, ...chainOf(node, head) },
   );
   lookup.include(() => engine.values());
-  head.onCommit(({ block }) => proposer.blockCommitted(block));
-  mempool.onAdd(() => engine.wake());
+  const unfollow = [head.onCommit(({ block }) => proposer.blockCommitted(block)), mempool.onAdd(() => engine.wake())];
   serveTransactions(assembly);
   const recovery = new Recovery({
     ...world,
@@ -118,16 +153,21 @@ export async function startEngine(node: Identity, deps: NodeDeps, parts: Serving
     protocol: protocolOf(chainId, 'help'),
     log,
     authorities: () => members.otherPeers(),
-    passOnWork: () => {
-      for (const sealed of mempool.oldest(TRANSACTIONS_SENT_AGAIN)) claimCourier.passOn(sealed);
-    },
+    passOnWork: () => passOnOldest(parts),
   });
   courier.start(engine);
   recovery.start();
   const stop = async (): Promise<void> => {
     recovery.stop();
+    courier.stop();
+    world.network.unhandle(assembly.protocol);
+    for (const end of unfollow) end();
     await engine.stop();
     await signState.close();
   };
   return { engine, stop };
+}
+
+function passOnOldest({ mempool, claimCourier }: Agreement): void {
+  for (const sealed of mempool.oldest(TRANSACTIONS_SENT_AGAIN)) claimCourier.passOn(sealed);
 }

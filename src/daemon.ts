@@ -7,8 +7,8 @@ import { mkdir } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
 import { digestToHex } from '../chain/index.ts';
-import { openLevelStore } from '../chain/store/index.ts';
-import { chainIdOf, type GenesisDocument, KEYS_FOLDER, loadGenesis, loadNodeKeys } from '../genesis/index.ts';
+import { openChainStore, openLevelStore } from '../chain/store/index.ts';
+import { chainIdOf, type GenesisDocument, KEYS_FOLDER, loadGenesis, loadNextKeys, loadNodeKeys } from '../genesis/index.ts';
 import { BufferPool, genericRoutes, ociRoutes, StagedVersions, tokenCheck } from '../registry/index.ts';
 import { type Config, checkAgainstNetwork, loadConfig } from './config/index.ts';
 import { openEd25519Verifier } from './crypto/ed25519.ts';
@@ -16,6 +16,7 @@ import { sha256 } from './crypto/sha256.ts';
 import { seedSigner } from './crypto/signer.ts';
 import { rememberingVerifier } from './crypto/verified-cache.ts';
 import { loadAdminToken, loadPublishToken, startHttp } from './http/index.ts';
+import { settleRotations } from './key-settling.ts';
 import { createLogger } from './logs/logger.ts';
 import { createMetrics, type MetricsService } from './metrics/metrics.ts';
 import { openLibp2pNetwork } from './network/libp2p-network.ts';
@@ -101,7 +102,7 @@ async function open(parts: Process): Promise<void> {
   const { dataDir, config, genesis, log, metrics, fatal, closes } = parts;
   const lock = await usable(dataDir, () => lockFolder(dataDir));
   closes.push(() => lock.release());
-  const world = await openWorld(parts);
+  const { world, reloadKeys } = await openWorld(parts);
   const { upstreams, close: closeUpstreams } = await openUpstreams(config, dataDir, { clock: systemClock, timers: systemTimers, log });
   closes.push(closeUpstreams);
   const node = await startNode(
@@ -117,7 +118,7 @@ async function open(parts: Process): Promise<void> {
       maxHeadAgeMs: config['serve.maxHeadAgeMs'],
       signFromHeight: config['consensus.signFromHeight'],
     },
-    { world, upstreams, sha256, log, metrics: metrics.metrics, fatal },
+    { world, upstreams, reloadKeys, sha256, log, metrics: metrics.metrics, fatal },
   );
   closes.push(() => node.stop());
   observe(metrics, node);
@@ -131,15 +132,20 @@ async function open(parts: Process): Promise<void> {
   void node.library.provideAll().catch((error: unknown) => log.warn({ error }, 'held files could not be announced'));
 }
 
-async function openWorld(parts: Process): Promise<World> {
+async function openWorld(parts: Process): Promise<{ readonly world: World; readonly reloadKeys: () => Promise<void> }> {
   const { dataDir, config, genesis, log, metrics, closes } = parts;
-  const keys = await loadNodeKeys(join(dataDir, KEYS_FOLDER));
+  const keysFolder = join(dataDir, KEYS_FOLDER);
+  await loadNodeKeys(keysFolder);
   const storage = resolve(dataDir, config['storage.path']);
   await usable(storage, () => mkdir(storage, { recursive: true, mode: 0o700 }));
   const chainStore = await openLevelStore(join(dataDir, 'chain'));
   closes.push(() => chainStore.close());
   const nodeStore = await openLevelStore(join(dataDir, 'node'));
   closes.push(() => nodeStore.close());
+  const chain = { chainId: chainIdOf(genesis), ...genesis };
+  await settleRotations(keysFolder, { log, view: async () => (await openChainStore({ kv: chainStore, sha256 }, chain)).view() });
+  const keys = await loadNodeKeys(keysFolder);
+  const signer = seedSigner(keys, await loadNextKeys(keysFolder));
   const verifier = openEd25519Verifier({}, { clock: systemClock, timers: systemTimers });
   closes.push(() => verifier.close());
   const network = await openLibp2pNetwork(
@@ -166,7 +172,7 @@ async function openWorld(parts: Process): Promise<World> {
         ),
     },
   );
-  return {
+  const world: World = {
     clock: systemClock,
     timers: systemTimers,
     random: systemRandom,
@@ -175,9 +181,10 @@ async function openWorld(parts: Process): Promise<World> {
     chainStore,
     nodeStore,
     network,
-    signer: seedSigner(keys),
+    signer,
     verifier: rememberingVerifier(verifier),
   };
+  return { world, reloadKeys: async () => signer.learn(await loadNextKeys(keysFolder)) };
 }
 
 async function openHttp(parts: Process, world: World, node: CairnNode): Promise<Awaited<ReturnType<typeof startHttp>>> {

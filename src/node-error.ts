@@ -1,6 +1,6 @@
 /** Why a node of sound parts can't run as it was set up: each says what to do. */
 
-export type NodeErrorCode = 'DUPLICATE_NODE' | 'WRONG_KEYS';
+export type NodeErrorCode = 'DUPLICATE_NODE' | 'WRONG_KEYS' | 'OUTDATED';
 
 export class NodeError extends Error {
   readonly code: NodeErrorCode;

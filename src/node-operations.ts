@@ -16,32 +16,38 @@ import {
   validatorSetAt,
 } from '../chain/index.ts';
 import type { BlobStore } from '../registry/index.ts';
-import type { Engine } from './agreement/engine.ts';
 import type { GossipClaimCourier } from './claims/claim-courier.ts';
-import type { ClaimPool } from './claims/claim-pool.ts';
 import type { Marks } from './claims/marks.ts';
 import type { AddResult, Mempool } from './claims/mempool.ts';
 import type { Publications } from './claims/publishing.ts';
 import { awaitCommit } from './commit-wait.ts';
+import type { Duty } from './duty.ts';
+import { listEvidence } from './ledger/evidence-list.ts';
 import type { Head } from './ledger/head.ts';
+import { blockAt, queryLog } from './ledger/log-query.ts';
 import type { Members } from './ledger/members.ts';
 import type { StateLedger } from './ledger/state-ledger.ts';
-import { blockAt, readLog } from './log-reader.ts';
 import type {
   ArtifactSummary,
   AuthorityStatus,
   BlockSummary,
   BuildResult,
   BuildStatus,
+  EvidenceEntry,
   LogEntry,
   LogQuery,
   Mark,
   MarkResult,
+  MembershipOrder,
+  MembershipStatus,
   NodeOperations,
   NodeStatus,
+  ParametersStatus,
   PeerStatus,
   SubmitResult,
 } from './operations.ts';
+import type { Memberships } from './orders/memberships.ts';
+import type { ParameterOrders } from './orders/parameter-orders.ts';
 import type { Clock, Network, Timers } from './ports.ts';
 import { describeCoordinates, parsePurl } from './purl.ts';
 import { Builds } from './requests/builds.ts';
@@ -67,11 +73,11 @@ export interface OperationsDeps {
   readonly mempool: Mempool;
   readonly marks: Marks;
   readonly publications: Publications;
+  readonly memberships: Memberships;
+  readonly parameterOrders: ParameterOrders;
   readonly requests: Requests;
   readonly claimCourier: GossipClaimCourier;
-  /** Null on a mirror. */
-  readonly pool: ClaimPool | null;
-  readonly engine: Engine | null;
+  readonly duty: Duty;
   readonly network: Network;
   readonly clock: Clock;
   readonly timers: Timers;
@@ -90,7 +96,7 @@ export class Operations implements NodeOperations {
   }
 
   readonly status = async (): Promise<NodeStatus> => {
-    const { head, sync, ledger, network, mempool, pool, blobs, requests } = this.#deps;
+    const { head, sync, ledger, network, mempool, duty, blobs, requests } = this.#deps;
     const { version, name, nodeId, chainId, startedMs } = this.#options;
     const { height, blockId, timeMs } = head.view;
     return {
@@ -98,7 +104,7 @@ export class Operations implements NodeOperations {
       name,
       nodeId: digestToHex(nodeId),
       peerId: network.peerId,
-      role: this.#deps.engine === null ? 'mirror' : 'authority',
+      role: duty.isOn ? 'authority' : 'mirror',
       addresses: network.addresses(),
       startedMs,
       chain: {
@@ -115,7 +121,7 @@ export class Operations implements NodeOperations {
       peers: network.peers().length,
       artifacts: head.store.counts.artifacts,
       mempool: mempool.size,
-      candidates: pool?.size ?? 0,
+      candidates: duty.pool?.size ?? 0,
       requests: requests.size,
       builds: requests.builds,
       disk: await blobs.usage(),
@@ -155,14 +161,27 @@ export class Operations implements NodeOperations {
 
   readonly ping = async (peerId: string): Promise<number> => await this.#deps.network.ping(peerId);
 
-  readonly log = async (query: LogQuery): Promise<readonly LogEntry[]> => await readLog(this.#deps, query);
+  readonly log = async (query: LogQuery): Promise<readonly LogEntry[]> => await queryLog(this.#deps, query);
 
   readonly markRemoval = async (target: string, reason: string | null): Promise<MarkResult> =>
     await this.#deps.publications.markRemoval(target, reason);
 
   readonly marks = async (): Promise<readonly Mark[]> => await this.#deps.marks.list();
 
-  readonly unmark = async (target: string): Promise<boolean> => await this.#deps.publications.unmark(target);
+  readonly unmark = async (target: string): Promise<boolean> =>
+    (await this.#deps.publications.unmark(target)) || (await this.#deps.memberships.unmark(target));
+
+  readonly authorize = async (order: MembershipOrder): Promise<MarkResult> => await this.#deps.memberships.authorize(order);
+
+  readonly members = async (): Promise<MembershipStatus> => await this.#deps.memberships.status();
+
+  readonly parameters = (): ParametersStatus => this.#deps.parameterOrders.status();
+
+  readonly propose = async (parameters: unknown, atHeight: number | null): Promise<MarkResult> =>
+    await this.#deps.parameterOrders.propose(parameters, atHeight);
+
+  readonly evidence = async (options: { readonly after: string | null; readonly limit: number }): Promise<readonly EvidenceEntry[]> =>
+    await listEvidence(this.#deps.head, options);
 
   readonly build = (image: string): BuildResult => this.#builds.build(image);
 
@@ -205,7 +224,7 @@ export class Operations implements NodeOperations {
   };
 
   #consensus(): NodeStatus['consensus'] {
-    const engine = this.#deps.engine;
+    const { engine } = this.#deps.duty;
     if (engine === null) return null;
     const { round, step } = engine.machine.consensus;
     const silentBelow = engine.signFromHeight > engine.height ? engine.signFromHeight : null;

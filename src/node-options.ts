@@ -17,6 +17,8 @@ export interface NodeOptions {
   readonly maxHeadAgeMs: number;
   /** An operator's word that nothing was signed from this height on; null = the sign state alone decides. */
   readonly signFromHeight: number | null;
+  /** The newest protocol version that this node pretends to know. Default: what its software knows. */
+  readonly knownVersion?: number;
 }
 
 /** Where this authority fetches from. */
@@ -30,6 +32,8 @@ export interface NodeDeps {
   readonly world: World;
   /** By the upstream ids of the network's policy; empty on a mirror. */
   readonly upstreams: ReadonlyMap<string, Upstream>;
+  /** Reads the keys folder again: an operator has made a key that is to take the place of another. */
+  readonly reloadKeys?: () => Promise<void>;
   readonly sha256: Sha256;
   readonly log: Logger;
   readonly metrics: Metrics;

@@ -87,19 +87,86 @@ export interface ArtifactSummary {
   readonly files: readonly { readonly name: string; readonly sizeBytes: number; readonly sha256: string }[];
 }
 
-/** An admin's mark on this node: its authority endorses exactly this removal. */
+/** An admin's mark on this node: its authority endorses exactly this. */
 export interface Mark {
   readonly key: string;
-  /** The package URL, or `sha256:…` of a file. */
+  /** What the claim does: `RemoveArtifact`, `AddNode`, `SetParams` … */
+  readonly kind: string;
+  /** The package URL, `sha256:…` of a file, the node id, or `parameters`. */
   readonly target: string;
   readonly reason: string | null;
   readonly markedMs: number;
 }
 
+/** `warning`: what the network loses by it. */
 export type MarkResult =
-  | { readonly kind: 'marked'; readonly key: string; readonly waitingFor: string }
-  | { readonly kind: 'committed'; readonly height: number }
+  | { readonly kind: 'marked'; readonly key: string; readonly waitingFor: string; readonly warning?: string }
+  | { readonly kind: 'committed'; readonly height: number; readonly warning?: string }
   | { readonly kind: 'refused'; readonly reason: string };
+
+/** What an admin wants of the set: a consent or a node, by text, name, node id or peer id. */
+export interface MembershipOrder {
+  readonly order: 'add' | 'rotate' | 'remove';
+  /** A consent as `cairn keys consent` prints it, or the name, node id or peer id of a node. */
+  readonly target: string;
+  readonly reason: string | null;
+}
+
+/** A node that is or was authorized. Ids as 64 hex digits, keys too. */
+export interface MemberStatus {
+  readonly nodeId: string;
+  readonly name: string;
+  readonly peerId: string;
+  readonly active: boolean;
+  /** Height of the operation that wrote its record: what the next one about it replaces. */
+  readonly recordHeight: number;
+  readonly keys: { readonly network: string; readonly consensus: string; readonly checkpoint: string };
+}
+
+/** A candidate that waits for the hands of admins. */
+export interface WaitingOrder {
+  readonly kind: string;
+  readonly key: string;
+  /** In one line for people. */
+  readonly about: string;
+  /** Names of the authorities that have endorsed it. */
+  readonly endorsers: readonly string[];
+  /** By this node's own admin. */
+  readonly marked: boolean;
+}
+
+export interface MembershipStatus {
+  readonly height: number;
+  /** The sets of the head's height and of the two after it, by node ids. */
+  readonly sets: readonly { readonly height: number; readonly nodeIds: readonly string[] }[];
+  readonly nodes: readonly MemberStatus[];
+  readonly waiting: readonly WaitingOrder[];
+  /** This node's own record, or null where the chain has none of it. */
+  readonly own: MemberStatus | null;
+}
+
+export interface ParametersStatus {
+  /** Height of the operation that wrote them. */
+  readonly height: number;
+  /** As JSON; digests as 64 hex digits. */
+  readonly parameters: unknown;
+  readonly pending: { readonly atHeight: number; readonly parameters: unknown } | null;
+  readonly waiting: readonly WaitingOrder[];
+}
+
+/** One fault on the chain: a node that said two things in one place. */
+export interface EvidenceEntry {
+  readonly key: string;
+  readonly nodeId: string;
+  readonly name: string | null;
+  readonly type: 'prevote' | 'precommit' | 'proposal';
+  readonly height: number;
+  readonly round: number;
+  /** Height of the block that holds it. */
+  readonly recordedAt: number;
+  /** Whether the node is authorized now. */
+  readonly active: boolean;
+}
 
 /** One committed block, for comparing nodes with each other. Digests as 64 hex digits. */
 export interface BlockSummary {
@@ -154,6 +221,13 @@ export interface NodeOperations {
   readonly log: (query: LogQuery) => Promise<readonly LogEntry[]>;
   /** Marks the removal of a version (package URL) or file (`sha256:…`); a quorum of marks seals it. */
   readonly markRemoval: (target: string, reason: string | null) => Promise<MarkResult>;
+  /** Marks what an admin wants of the set; a quorum of marks seals it. */
+  readonly authorize: (order: MembershipOrder) => Promise<MarkResult>;
+  readonly members: () => Promise<MembershipStatus>;
+  readonly parameters: () => ParametersStatus;
+  /** Marks new parameters, all of them as JSON, in force from the height after the commit or from `atHeight` on. */
+  readonly propose: (parameters: unknown, atHeight: number | null) => Promise<MarkResult>;
+  readonly evidence: (options: { readonly after: string | null; readonly limit: number }) => Promise<readonly EvidenceEntry[]>;
   readonly marks: () => Promise<readonly Mark[]>;
   readonly unmark: (target: string) => Promise<boolean>;
   /** Asks the authorities to fetch, check and commit an image, written as Docker users write it. */

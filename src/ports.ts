@@ -33,10 +33,12 @@ export type KeyUse = 'network' | 'consensus' | 'checkpoint';
 
 /** Holds this node's private keys and signs with them; Ed25519. */
 export interface Signer {
-  /** Raw public key, 32 bytes. */
+  /** Raw public key, 32 bytes: the one in use, where a rotation has made a second. */
   readonly publicKey: (use: KeyUse) => Uint8Array;
-  /** 64 bytes. */
-  readonly sign: (use: KeyUse, message: Uint8Array) => Uint8Array;
+  /** 64 bytes. `publicKey` picks one of two keys of a use; a RangeError for one that is not held. */
+  readonly sign: (use: KeyUse, message: Uint8Array, publicKey?: Uint8Array) => Uint8Array;
+  /** Whether the private half of that key is here. */
+  readonly holds: (use: KeyUse, publicKey: Uint8Array) => boolean;
 }
 
 export interface SignedItem {
@@ -71,6 +73,11 @@ export interface Network extends PeerRequests, ProviderDirectory, PeerJudge {
   readonly publish: (topic: string, message: Uint8Array) => Promise<void>;
   /** `receive` both validates and handles; it never sees this node's own messages. */
   readonly subscribe: (topic: string, receive: (from: string, message: Uint8Array) => Promise<MessageVerdict> | MessageVerdict) => void;
+  readonly unsubscribe: (topic: string) => void;
+  /** Ends what `handle` began. */
+  readonly unhandle: (protocol: string) => void;
+  /** These peers are to be kept connected too, at whatever address the network finds for them; in place of those named before. */
+  readonly keepConnected: (peerIds: readonly string[]) => void;
   readonly peers: () => readonly PeerInfo[];
   readonly onPeerChange: (listener: (peerId: string, connected: boolean) => void) => void;
   /** Round-trip time in milliseconds. */

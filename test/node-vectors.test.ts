@@ -18,6 +18,7 @@ import { EndorsementBook } from '../src/claims/endorsement-book.ts';
 import { Marks } from '../src/claims/marks.ts';
 import { readFrame, writeFrame } from '../src/network/stream-exchange.ts';
 import { openTwinWatch } from '../src/network/twin-watch.ts';
+import { consentToRotate, formatConsentNote } from '../src/orders/consent-note.ts';
 import type { Signer } from '../src/ports.ts';
 import { checkVectors, toHex, type Vector } from './byte-vectors.ts';
 import { digestOf, filled, sampleArtifact, sampleCoordinates, sampleFile, sampleParameters, sha256 } from './chain/arbitraries.ts';
@@ -33,7 +34,7 @@ const signature = filled(0x51, 64);
 const clock = { nowMs: () => 1_700_000_000_000 };
 const timers = { set: () => ({ cancel: () => {} }) };
 const log = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} };
-const signer: Signer = { publicKey: () => filled(0x12), sign: () => signature };
+const signer: Signer = { publicKey: () => filled(0x12), sign: () => signature, holds: () => true };
 
 const FRAME: NonNullable<Vector['head']> = [
   [4, 'length of the body'],
@@ -249,6 +250,14 @@ async function walVectors(): Promise<Vectors> {
   return vectors;
 }
 
+/** What stands behind the prefix of the line. */
+function consentBytes(): Uint8Array {
+  const about = { chainId, nodeId, use: 'consensus', publicKey: filled(0x12), replaces: 3 } as const;
+  const line = formatConsentNote(consentToRotate(about, () => signature, sha256));
+  t.ok(line.startsWith('cairn-consent-1.'), 'the prefix of a consent');
+  return new Uint8Array(Buffer.from(line.slice('cairn-consent-1.'.length), 'base64url'));
+}
+
 async function noteVectors(): Promise<Vectors> {
   const store = new MemoryKeyValueStore();
   const book = new EndorsementBook({ chainId, nodeId, store, signer, clock });
@@ -268,6 +277,7 @@ async function noteVectors(): Promise<Vectors> {
   return {
     'node-store-endorsed': { bytes: endorsed ?? new Uint8Array() },
     'node-store-mark': { bytes: marked ?? new Uint8Array() },
+    'consent-note': { bytes: consentBytes() },
     'staged-version': { bytes: (await files.readFile(`staging/versions/${name}`)) ?? new Uint8Array() },
   };
 }

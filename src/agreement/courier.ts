@@ -103,6 +103,14 @@ export class GossipCourier implements Courier {
     network.subscribe(topicOf(chainId, 'certificate'), (_from, data) => this.#onCertificate(data));
   }
 
+  /** Hears no more. */
+  stop(): void {
+    const { network, chainId } = this.#deps;
+    for (const topic of ['vote', 'proposal', 'certificate'] as const) network.unsubscribe(topicOf(chainId, topic));
+    this.#engine = null;
+    this.#early = [];
+  }
+
   sendVote(vote: Vote): void {
     this.#publish('vote', encode(voteMessage, { vote: voteToRecord(vote), attempt: this.#attempt }));
   }

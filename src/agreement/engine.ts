@@ -68,6 +68,8 @@ export interface EngineDeps {
   readonly courier: Courier;
   readonly source: ValueSource;
   readonly timeouts: () => TimeoutParameters;
+  /** The key that the set of that height has for this node; null when it isn't here. */
+  readonly keyAt: (height: number) => Uint8Array | null;
   readonly log: Logger;
   readonly metrics: Metrics;
   /** The node can't go on: a disk or an invariant failed. */
@@ -93,6 +95,7 @@ export class Engine {
   #machine: MachineState;
   #wal: Wal;
   #working = false;
+  #unfollow: () => void = () => {};
   #stopped = false;
   #idle: (() => void)[] = [];
 
@@ -106,8 +109,14 @@ export class Engine {
 
   /** Opens the WAL of the height after the head and replays it; nothing from the network may come before this resolves. */
   static async start(options: EngineOptions, deps: EngineDeps): Promise<Engine> {
-    const { wal, replay } = await Wal.open(deps.files, deps.head.height + 1);
-    const engine = new Engine(options, deps, wal);
+    const height = deps.head.height + 1;
+    const opened = await Wal.open(deps.files, height);
+    const engine = new Engine(options, deps, opened.wal);
+    // A node that runs already may have fetched blocks meanwhile: that height is over, and so is its log.
+    const replay = engine.height === height ? opened.replay : [];
+    engine.#working = true;
+    engine.#unfollow = deps.head.onCommit(() => engine.#push({ kind: 'advance' }));
+    if (engine.height !== height) await opened.wal.advance(engine.height);
     await engine.#caution.atStart(replay.length);
     const outputs: Output[] = [];
     const proposed = new Set<number>();
@@ -120,8 +129,6 @@ export class Engine {
       outputs.push(...engine.#step(entry.input));
     }
     if (replay.length > 0) deps.log.info({ height: engine.height, entries: replay.length }, 'write-ahead log replayed');
-    deps.head.onCommit(() => engine.#push({ kind: 'advance' }));
-    engine.#working = true;
     for (const output of outputs) {
       const isPast = output.kind === 'getValue' && (proposed.has(output.round) || output.round !== engine.machine.consensus.round);
       if (!isPast) await engine.#perform(output);
@@ -183,6 +190,7 @@ export class Engine {
 
   async stop(): Promise<void> {
     this.#stopped = true;
+    this.#unfollow();
     this.#cancelTimers();
     if (this.#working) await new Promise<void>((resolve) => this.#idle.push(resolve));
     await this.#wal.close();
@@ -363,13 +371,18 @@ export class Engine {
 
   async #sign(slot: Slot, payload: Uint8Array): Promise<Uint8Array | null> {
     if (!this.#maySign()) return null;
-    const signature = await this.#deps.signState.sign(slot, payload);
+    const key = this.#deps.keyAt(slot.height);
+    if (key === null) {
+      this.#deps.log.error({ ...slot }, 'silent: the consensus key that the chain names for this node is not in its keys folder');
+      return null;
+    }
+    const signature = await this.#deps.signState.sign(slot, payload, key);
     if (signature === null) this.#deps.log.warn({ ...slot }, 'silent: another signature stands at or after this slot');
     return signature;
   }
 
   #maySign(): boolean {
-    return this.height >= this.signFromHeight;
+    return this.height >= this.signFromHeight && !this.#deps.head.isOutdated;
   }
 
   #putValue(id: ValueId, block: Block): void {

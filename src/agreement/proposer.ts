@@ -10,6 +10,7 @@ import {
   digestToHex,
   type EvidenceRecord,
   evidenceId,
+  evidenceKey,
   executeBlock,
   MAX_EVIDENCE,
   proposerAt,
@@ -70,11 +71,13 @@ export class Proposer implements ValueSource {
     );
   }
 
-  /** What is on the chain, or too old for it, needs no second telling. */
+  /** What is on the chain, or too old for it, needs no second telling. Others may have told of the same fault by other messages. */
   blockCommitted(block: Block): void {
-    for (const one of block.evidence) this.#evidence.delete(digestToHex(evidenceId(this.#deps.sha256, one)));
+    const { state } = this.#deps.head.view;
     const oldest = block.header.height - this.#deps.head.parameters.maxEvidenceAgeBlocks;
-    for (const [key, one] of this.#evidence) if (one.first.height <= oldest) this.#evidence.delete(key);
+    for (const [key, one] of this.#evidence) {
+      if (one.first.height <= oldest || state.get(evidenceKey(one)) !== null) this.#evidence.delete(key);
+    }
   }
 
   async build(round: number): Promise<{ readonly block: Block; readonly blockId: Digest } | null> {
@@ -114,10 +117,11 @@ export class Proposer implements ValueSource {
     return executeBlock(head.view, { ...content, height, proposer: proposerAt(head.view, height, content.round) }, sha256);
   }
 
-  /** What a block may hold: evidence of heights that are decided. */
+  /** What a block may hold: evidence of heights that are decided, one piece for each fault. */
   #ripeEvidence(): readonly EvidenceRecord[] {
     const { height } = this.#deps.head;
-    return [...this.#evidence.values()].filter((one) => one.first.height <= height).slice(0, MAX_EVIDENCE);
+    const ripe = [...this.#evidence.values()].filter((one) => one.first.height <= height);
+    return [...new Map(ripe.map((one) => [evidenceKey(one), one])).values()].slice(0, MAX_EVIDENCE);
   }
 
   /** Evidence that the chain refuses is of no use to anybody. */

@@ -52,6 +52,7 @@ export class Recovery {
   }
 
   stop(): void {
+    this.#deps.network.unhandle(this.#deps.protocol);
     this.#timer?.cancel();
     this.#timer = null;
   }

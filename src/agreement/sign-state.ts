@@ -97,9 +97,9 @@ export class SignState {
     return this.#last?.height === slot.height ? (this.#slots.get(slotKey(slot.round, SIGN_STEP[slot.step])) ?? null) : null;
   }
 
-  /** The signature, durable before it is returned; null = stay silent in this slot. */
-  async sign(slot: Slot, payload: Uint8Array): Promise<Uint8Array | null> {
-    return await this.#inTurn(() => this.#sign(slot, payload));
+  /** The signature, durable before it is returned; null = stay silent in this slot. `publicKey`: with which of two keys. */
+  async sign(slot: Slot, payload: Uint8Array, publicKey?: Uint8Array): Promise<Uint8Array | null> {
+    return await this.#inTurn(() => this.#sign(slot, payload, publicKey));
   }
 
   async close(): Promise<void> {
@@ -107,7 +107,7 @@ export class SignState {
     await this.#log?.close();
   }
 
-  async #sign(slot: Slot, payload: Uint8Array): Promise<Uint8Array | null> {
+  async #sign(slot: Slot, payload: Uint8Array, publicKey: Uint8Array | undefined): Promise<Uint8Array | null> {
     const known = this.signed(slot);
     if (known !== null) return sameBytes(known.payload, payload) ? known.signature : null;
     if (this.#last !== null && !isAfter(slot, this.#last)) return null;
@@ -117,7 +117,7 @@ export class SignState {
       round: slot.round,
       step: SIGN_STEP[slot.step],
       payload,
-      signature: this.#signer.sign('consensus', payload),
+      signature: this.#signer.sign('consensus', payload, publicKey),
     };
     await this.#write(entry);
     this.#remember(entry);

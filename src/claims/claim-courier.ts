@@ -23,8 +23,11 @@ import {
   refusalPayload,
   type SealedTransaction,
   type Sha256,
+  sameBytes,
   sealedMessage,
   transactionId,
+  validatorSetAt,
+  validatorSetDigest,
 } from '../../chain/index.ts';
 import { type TopicName, topicOf } from '../channels.ts';
 import { verdictOn } from '../crypto/verdict.ts';
@@ -71,6 +74,12 @@ export class GossipClaimCourier implements ClaimCourier {
     this.#subscribe('transaction', (data) => this.#onSealed(data));
   }
 
+  /** Hears no more; it can still say something. */
+  stop(): void {
+    const { network, chainId } = this.#deps;
+    for (const topic of ['candidate', 'endorsement', 'refusal', 'transaction'] as const) network.unsubscribe(topicOf(chainId, topic));
+  }
+
   sendCandidate(candidate: Candidate, attempt: number): void {
     this.#deps.verdicts.candidate(transactionId(this.#deps.sha256, candidate.claims), candidate.claims);
     this.#publish('candidate', encode(candidateMessage, { candidate, attempt }));
@@ -78,7 +87,8 @@ export class GossipClaimCourier implements ClaimCourier {
 
   sendEndorsement(id: Digest, endorsement: Endorsement): void {
     this.#deps.verdicts.endorsed(id, endorsement);
-    this.#publish('endorsement', encode(endorsementMessage, { transactionId: id, endorsement, attempt: this.#nextAttempt() }));
+    const publicKey = this.#deps.signer.publicKey('consensus');
+    this.#publish('endorsement', encode(endorsementMessage, { transactionId: id, endorsement, publicKey, attempt: this.#nextAttempt() }));
   }
 
   sendRefusal(id: Digest, reason: string): void {
@@ -86,7 +96,7 @@ export class GossipClaimCourier implements ClaimCourier {
     const unsigned = { transactionId: id, nodeId, reason: shortened(reason, 512), timeMs: clock.nowMs() };
     verdicts.refused(unsigned);
     const refusal = { ...unsigned, signature: signer.sign('consensus', refusalPayload(chainId, unsigned)) };
-    this.#publish('refusal', encode(refusalMessage, { refusal, attempt: this.#nextAttempt() }));
+    this.#publish('refusal', encode(refusalMessage, { refusal, publicKey: signer.publicKey('consensus'), attempt: this.#nextAttempt() }));
   }
 
   sendSealed(sealed: SealedTransaction): void {
@@ -101,7 +111,16 @@ export class GossipClaimCourier implements ClaimCourier {
 
   /** Gossips a transaction, for the first time or again. */
   passOn(sealed: SealedTransaction): void {
-    this.#publish('transaction', encode(sealedMessage, { transaction: sealed, attempt: this.#nextAttempt() }));
+    this.#publish(
+      'transaction',
+      encode(sealedMessage, { transaction: sealed, setDigest: this.#setDigest(), attempt: this.#nextAttempt() }),
+    );
+  }
+
+  /** Of the set whose endorsements the next block takes. */
+  #setDigest(): Digest {
+    const { head, sha256 } = this.#deps;
+    return validatorSetDigest(sha256, validatorSetAt(head.view, head.height + 1));
   }
 
   #nextAttempt(): number {
@@ -136,12 +155,11 @@ export class GossipClaimCourier implements ClaimCourier {
   }
 
   async #onEndorsement(pool: ClaimPool, data: Uint8Array): Promise<MessageVerdict> {
-    const { chainId, head, verifier, clock } = this.#deps;
+    const { chainId, verifier, clock } = this.#deps;
     const message = decode(endorsementMessage, data, { maxBytes: MAX_ENDORSEMENT_MESSAGE_BYTES });
     if (!message.ok) return 'reject';
-    const { transactionId: id, endorsement } = message.value;
-    const publicKey = nodeKeyAt(head.view, head.height + 1, endorsement.nodeId);
-    if (publicKey === null || endorsement.expiresMs <= clock.nowMs()) return 'ignore';
+    const { transactionId: id, endorsement, publicKey } = message.value;
+    if (!this.#isMemberKey(endorsement.nodeId, publicKey) || endorsement.expiresMs <= clock.nowMs()) return 'ignore';
     const payload = endorsementPayload(chainId, id, endorsement.expiresMs);
     const valid = await verdictOn(verifier, { publicKey, message: payload, signature: endorsement.signature });
     if (valid !== true) return valid === null ? 'ignore' : 'reject';
@@ -151,12 +169,11 @@ export class GossipClaimCourier implements ClaimCourier {
   }
 
   async #onRefusal(pool: ClaimPool, data: Uint8Array): Promise<MessageVerdict> {
-    const { chainId, head, verifier, clock } = this.#deps;
+    const { chainId, verifier, clock } = this.#deps;
     const message = decode(refusalMessage, data, { maxBytes: MAX_REFUSAL_MESSAGE_BYTES });
     if (!message.ok) return 'reject';
-    const { refusal } = message.value;
-    const publicKey = nodeKeyAt(head.view, head.height + 1, refusal.nodeId);
-    if (publicKey === null || Math.abs(clock.nowMs() - refusal.timeMs) > REFUSAL_MS) return 'ignore';
+    const { refusal, publicKey } = message.value;
+    if (!this.#isMemberKey(refusal.nodeId, publicKey) || Math.abs(clock.nowMs() - refusal.timeMs) > REFUSAL_MS) return 'ignore';
     const payload = refusalPayload(chainId, refusal);
     const valid = await verdictOn(verifier, { publicKey, message: payload, signature: refusal.signature });
     if (valid !== true) return valid === null ? 'ignore' : 'reject';
@@ -165,9 +182,17 @@ export class GossipClaimCourier implements ClaimCourier {
     return 'accept';
   }
 
+  /** Whether the next height's set has that member with that key. */
+  #isMemberKey(nodeId: Digest, publicKey: Uint8Array): boolean {
+    const { head } = this.#deps;
+    const key = nodeKeyAt(head.view, head.height + 1, nodeId);
+    return key !== null && sameBytes(key, publicKey);
+  }
+
   async #onSealed(data: Uint8Array): Promise<MessageVerdict> {
     const message = decode(sealedMessage, data, { maxBytes: MAX_SEALED_MESSAGE_BYTES });
     if (!message.ok) return 'reject';
+    if (!sameBytes(message.value.setDigest, this.#setDigest())) return 'ignore';
     const result = await this.#deps.mempool.add(message.value.transaction);
     if (result.kind === 'forged') return 'reject';
     // Another sealing of a known transaction was not checked here: passed on, it could make an honest node look like a forger.

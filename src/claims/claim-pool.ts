@@ -26,7 +26,7 @@ import type { Metrics } from '../metrics/types.ts';
 import type { Clock, Logger, Signer, Timer, Timers } from '../ports.ts';
 import type { EndorsementBook } from './endorsement-book.ts';
 import { type JudgeDeps, judge, needsMark, type Verdict } from './judge.ts';
-import { hasBetterRival, newPending, type Outcome, type Pending, quorumOf, refusalOf, refusedReason } from './pending.ts';
+import { hasBetterRival, newPending, type Outcome, type Pending, quorumOf, refusalOf, refusedReason, setMove } from './pending.ts';
 
 const TICK_MS = 1_000;
 /** Own candidates are sent again this often until committed. */
@@ -53,6 +53,15 @@ export interface ClaimCourier {
   readonly sendEndorsement: (transactionId: Digest, endorsement: Endorsement) => void;
   readonly sendRefusal: (transactionId: Digest, reason: string) => void;
   readonly sendSealed: (sealed: SealedTransaction) => void;
+}
+
+/** A candidate as admins see it; nodes by the hex of their ids. */
+export interface WaitingCandidate {
+  readonly id: Digest;
+  readonly claims: readonly Claim[];
+  readonly consents: readonly Consent[];
+  readonly endorsers: readonly string[];
+  readonly refusers: readonly string[];
 }
 
 export interface ClaimPoolDeps extends JudgeDeps {
@@ -154,6 +163,23 @@ export class ClaimPool {
     return null;
   }
 
+  /** How many have endorsed it, as far as this node has heard. */
+  endorsementsOf(id: Digest): number {
+    return this.#pending.get(digestToHex(id))?.endorsements.size ?? 0;
+  }
+
+  /** Candidates that a human hand decides, each with what is heard of it. */
+  byHand(): readonly WaitingCandidate[] {
+    return [...this.#pending.values()]
+      .filter(({ candidate }) => candidate.claims.some((claim) => needsMark(this.#deps, claim)))
+      .map(({ id, candidate, endorsements, refusals }) => ({
+        id,
+        ...candidate,
+        endorsers: [...endorsements.keys()],
+        refusers: [...refusals.keys()],
+      }));
+  }
+
   /** A candidate of another authority, its signature verified. `again`: it was known, and the author still waits. */
   candidateReceived(candidate: Candidate, authorPeerId: string): 'taken' | 'again' | 'full' | 'stale' {
     const { head, sha256 } = this.#deps;
@@ -214,6 +240,7 @@ export class ClaimPool {
     const { head, sha256, book } = this.#deps;
     const committed = new Map(block.transactions.map((sealed) => [digestToHex(transactionId(sha256, sealed.claims)), sealed]));
     const claims = block.transactions.flatMap((sealed) => sealed.claims);
+    this.#setMoved();
     if (claims.length === 0) return;
     this.#running(book.forget(claims));
     this.#running(this.#deps.firstSeen.forget(claims.map(keyOf)));
@@ -224,6 +251,17 @@ export class ClaimPool {
         const reason = refusalOf(head, pending.candidate.claims, sha256);
         if (reason !== null) this.#settle(key, pending, { kind: 'refused', reason: `overtaken: ${reason}` });
       }
+    }
+  }
+
+  /** Endorsements by keys that are in the next set no more are nothing; what was sealed is sealed again, and the own word given with the new key. */
+  #setMoved(): void {
+    const move = setMove(this.#deps.head.view, this.#deps.nodeId);
+    if (move === null) return;
+    for (const pending of this.#pending.values()) {
+      pending.sealedMs = null;
+      for (const nodeId of move.silenced) pending.endorsements.delete(digestToHex(nodeId));
+      if (move.speaksAnew && pending.state === 'endorsed') this.#running(this.#endorse(pending));
     }
   }
 

@@ -87,7 +87,7 @@ function judgeMarked(deps: JudgeDeps, claim: Claim): Verdict {
       return { kind: 'genuine' };
     case 'unmarked':
       return { kind: 'unmarked' };
-    case 'other-reason':
-      return { kind: 'refused', reason: 'this node is marked for it with another reason' };
+    case 'other':
+      return { kind: 'refused', reason: 'the admin of this node has marked something else about it, or another reason' };
   }
 }

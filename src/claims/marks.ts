@@ -1,16 +1,35 @@
 /**
- * An admin's marks on this node: what only a human hand may decide, such as a removal, is endorsed by this authority when its own admin
- * has marked it, and not otherwise. Kept in the node's store until the chain has the operation.
+ * An admin's marks on this node: what only a human hand may decide, such as a removal or a new authority, is endorsed by this authority when
+ * its own admin has marked it, and not otherwise. Kept in the node's store until the chain has the operation. SPEC §11.4.
  */
 
-import { type Claim, decode, encode, keyOf, nullable, parseCoordinatesKey, record, text, uint } from '../../chain/index.ts';
+import {
+  type Claim,
+  type Consent,
+  claim,
+  consent,
+  decode,
+  encode,
+  type Infer,
+  keyOf,
+  MAX_TRANSACTION_BYTES,
+  nullable,
+  parseCoordinatesKey,
+  record,
+  sameBytes,
+  text,
+  uint,
+} from '../../chain/index.ts';
 import type { Mark } from '../operations.ts';
 import type { Clock, KeyValueStore } from '../ports.ts';
 import { describeCoordinates } from '../purl.ts';
 
 const PREFIX = 'mark|';
 const MAX_MARKS = 1_000;
-const markSchema = record({ reason: nullable(text(256)), markedMs: uint() });
+/** `claim`: the one that is meant, to the letter, with the consent it needs. Null for a removal, of a node too, with that reason or any. */
+const markSchema = record({ reason: nullable(text(256)), markedMs: uint(), claim: nullable(claim), consent: nullable(consent) });
+type StoredMark = Infer<typeof markSchema>;
+const MAX_MARK_BYTES = MAX_TRANSACTION_BYTES + 4096;
 
 export class Marks {
   readonly #store: KeyValueStore;
@@ -22,14 +41,32 @@ export class Marks {
   }
 
   get(key: string): Mark | null {
-    const value = this.#store.get(PREFIX + key);
-    if (value === null) return null;
-    const mark = decode(markSchema, value, { maxBytes: 1024 });
-    return mark.ok ? { key, target: targetOf(key), ...mark.value } : null;
+    const mark = this.#read(key);
+    if (mark === null) return null;
+    const { reason, markedMs } = mark;
+    return {
+      key,
+      kind: mark.claim?.kind ?? (key.startsWith('node|') ? 'RemoveNode' : 'RemoveArtifact'),
+      target: targetOf(key),
+      reason,
+      markedMs,
+    };
   }
 
+  /** The claim that a mark stands for to the letter, with its consents; null of a removal. */
+  claimOf(key: string): { readonly claim: Claim; readonly consents: readonly Consent[] } | null {
+    const mark = this.#read(key);
+    return mark === null || mark.claim === null ? null : { claim: mark.claim, consents: mark.consent === null ? [] : [mark.consent] };
+  }
+
+  /** Marks a removal, with that reason, or with whatever reason it is proposed. */
   async put(key: string, reason: string | null): Promise<void> {
-    await this.#store.write([{ key: PREFIX + key, value: encode(markSchema, { reason, markedMs: this.#clock.nowMs() }) }]);
+    await this.#write(key, { reason, markedMs: this.#clock.nowMs(), claim: null, consent: null });
+  }
+
+  /** Marks exactly this claim. */
+  async putClaim(claim: Claim, consent: Consent | null): Promise<void> {
+    await this.#write(keyOf(claim), { reason: null, markedMs: this.#clock.nowMs(), claim, consent });
   }
 
   async delete(key: string): Promise<boolean> {
@@ -49,13 +86,29 @@ export class Marks {
     return entries.map(([key]) => this.get(key.slice(PREFIX.length))).filter((mark) => mark !== null);
   }
 
-  /** Whether the mark stands for exactly this claim: same key, and the same reason where the admin gave one. */
-  covers(claim: Claim): 'yes' | 'unmarked' | 'other-reason' {
-    const mark = this.get(keyOf(claim));
+  /** Whether the mark stands for exactly this claim: the one that was marked, or a removal for the same reason where the admin gave one. */
+  covers(claim: Claim): 'yes' | 'unmarked' | 'other' {
+    const mark = this.#read(keyOf(claim));
     if (mark === null) return 'unmarked';
-    const reason = 'reason' in claim ? claim.reason : null;
-    return mark.reason === null || mark.reason === reason ? 'yes' : 'other-reason';
+    if (mark.claim !== null) return isSame(mark.claim, claim) ? 'yes' : 'other';
+    if (claim.kind !== 'RemoveArtifact' && claim.kind !== 'RemoveNode') return 'other';
+    return mark.reason === null || mark.reason === claim.reason ? 'yes' : 'other';
   }
+
+  #read(key: string): StoredMark | null {
+    const value = this.#store.get(PREFIX + key);
+    if (value === null) return null;
+    const mark = decode(markSchema, value, { maxBytes: MAX_MARK_BYTES });
+    return mark.ok ? mark.value : null;
+  }
+
+  async #write(key: string, mark: StoredMark): Promise<void> {
+    await this.#store.write([{ key: PREFIX + key, value: encode(markSchema, mark) }]);
+  }
+}
+
+function isSame(left: Claim, right: Claim): boolean {
+  return sameBytes(encode(claim, left), encode(claim, right));
 }
 
 /** What a state key is about, as an operator writes it. */
@@ -63,6 +116,7 @@ function targetOf(key: string): string {
   const bar = key.indexOf('|');
   const rest = key.slice(bar + 1);
   if (key.slice(0, bar) === 'ban') return `sha256:${rest}`;
+  if (key.slice(0, bar) === 'node') return rest;
   const coordinates = key.slice(0, bar) === 'artifact' ? parseCoordinatesKey(rest) : null;
   return coordinates === null ? key : describeCoordinates(coordinates);
 }

@@ -64,7 +64,7 @@ export class Mempool {
   readonly #limits: MempoolLimits;
   readonly #entries = new Map<string, Entry>();
   readonly #byDigest = new Map<string, SealedTransaction>();
-  readonly #listeners: (() => void)[] = [];
+  readonly #listeners = new Set<() => void>();
   #sizeBytes = 0;
 
   constructor(limits: MempoolLimits, deps: MempoolDeps) {
@@ -80,8 +80,10 @@ export class Mempool {
     return this.#entries.has(digestToHex(id));
   }
 
-  onAdd(listener: () => void): void {
-    this.#listeners.push(listener);
+  /** Returns what ends it. */
+  onAdd(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   sealed(digest: Digest): SealedTransaction | null {

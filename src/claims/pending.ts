@@ -5,14 +5,19 @@
 import {
   applyOperations,
   type Candidate,
+  type ChainView,
   type Claim,
   checkTransactionShape,
   type Digest,
   digestToHex,
   type Endorsement,
+  findValidator,
   hasQuorum,
   keyOf,
   type Sha256,
+  sameBytes,
+  sameSet,
+  setsOf,
   totalPower,
   type ValidatorSetRecord,
 } from '../../chain/index.ts';
@@ -104,10 +109,31 @@ export function hasBetterRival(pending: Pending, all: Iterable<Pending>): boolea
   return false;
 }
 
-/** Why the chain as it stands would refuse the claims, or null. */
+/**
+ * Why the chain as it stands would refuse the claims, or null. Too great a change of the set is no such reason: once the change before it is
+ * in force it may be made.
+ */
 export function refusalOf(head: Head, claims: readonly Claim[], sha256: Sha256): string | null {
   const shape = checkTransactionShape(claims, head.parameters);
   if (shape !== null) return shape;
   const result = applyOperations(head.view.state, head.height + 1, [{ claims }], sha256);
-  return result.ok ? null : result.refusal.detail;
+  return result.ok || result.refusal.code === 'setChangeTooGreat' ? null : result.refusal.detail;
+}
+
+/**
+ * What the head's block changes for endorsements, where the next block has another set than it had: whose word no longer counts, because the
+ * member has gone or has another key; and whether this node speaks with a key that it didn't have. Null where nothing changes.
+ */
+export function setMove(view: ChainView, ownNodeId: Digest): { readonly silenced: readonly Digest[]; readonly speaksAnew: boolean } | null {
+  const { current, next } = setsOf(view.state);
+  if (sameSet(current, next)) return null;
+  const isIn = (set: ValidatorSetRecord, member: ValidatorSetRecord[number]): boolean => {
+    const found = findValidator(set, member.nodeId);
+    return found !== null && sameBytes(found.validator.consensusKey, member.consensusKey);
+  };
+  const own = findValidator(next, ownNodeId);
+  return {
+    silenced: current.filter((member) => !isIn(next, member)).map(({ nodeId }) => nodeId),
+    speaksAnew: own !== null && !isIn(current, own.validator),
+  };
 }

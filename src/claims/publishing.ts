@@ -15,25 +15,20 @@ import {
   ruleFor,
   type Sha256,
   sameBytes,
-  totalPower,
-  validatorSetAt,
 } from '../../chain/index.ts';
 import { addArtifactClaim, type Publishing, type PublishResult } from '../../registry/index.ts';
 import type { Head } from '../ledger/head.ts';
-import type { MarkResult } from '../operations.ts';
+import type { Mark, MarkResult } from '../operations.ts';
 import { parsePurl } from '../purl.ts';
 import type { ClaimPool } from './claim-pool.ts';
+import { carryOut, TOO_MANY } from './marking.ts';
 import type { Marks } from './marks.ts';
 import { refusalOf } from './pending.ts';
 
-/** An operator's command line waits this long for the other marks. */
-const MARK_WAIT_MS = 3_000;
-const TOO_MANY = 'too many candidates of this node wait for their endorsements: try again';
-
 export interface PublicationsDeps {
-  /** Null on a mirror. */
-  readonly nodeId: Digest | null;
+  readonly nodeId: Digest;
   readonly head: Head;
+  /** Null while the node is a mirror. */
   readonly pool: ClaimPool | null;
   readonly marks: Marks;
   readonly sha256: Sha256;
@@ -51,7 +46,7 @@ export class Publications implements Publishing {
     const record = artifactOf(head.view.state, coordinates);
     if (record?.kind === 'artifact') return { kind: 'exists', height: record.height };
     if (record?.kind === 'tombstone') return { kind: 'removed', height: record.height };
-    if (nodeId === null || pool === null) return { kind: 'refused', reason: 'this node is a mirror: publish at an authorized node' };
+    if (pool === null) return { kind: 'refused', reason: 'this node is a mirror: publish at an authorized node' };
     const rule = ruleFor(head.parameters.policy, coordinates);
     if (rule === null)
       return { kind: 'refused', reason: `the network's policy admits nothing in ${coordinates.ecosystem}/${coordinates.namespace}` };
@@ -74,7 +69,7 @@ export class Publications implements Publishing {
     const refused = this.mayPublish(coordinates);
     if (refused !== null) return refused;
     const { head, nodeId, pool, sha256 } = this.#deps;
-    if (nodeId === null || pool === null) return { kind: 'refused', reason: 'this node is a mirror' };
+    if (pool === null) return { kind: 'refused', reason: 'this node is a mirror' };
     const claim = addArtifactClaim(coordinates, files, { publisher: nodeId, replaces: null });
     const reason = refusalOf(head, [claim], sha256);
     if (reason !== null) return { kind: 'refused', reason };
@@ -106,18 +101,7 @@ export class Publications implements Publishing {
     const refusal = refusalOf(head, [claim], sha256);
     if (refusal !== null) return { kind: 'refused', reason: refusal.replaceAll(key, target) };
     if (said === null && reason === null) return { kind: 'refused', reason: 'no removal of it is proposed yet: give a reason' };
-    await marks.put(key, said ?? reason);
-    const id = pool.submit([claim], []);
-    if (id === null) return { kind: 'refused', reason: TOO_MANY };
-    pool.marksChanged();
-    const outcome = await pool.outcome(id, MARK_WAIT_MS);
-    if (outcome.kind === 'committed') return outcome;
-    const endorsements = pool.pendingFor(key)?.endorsements ?? 0;
-    return {
-      kind: 'marked',
-      key,
-      waitingFor: `marked by ${endorsements} of ${totalPower(validatorSetAt(head.view, head.height + 1))} authorities so far; more than two thirds must mark it`,
-    };
+    return await carryOut({ head, pool }, { claim, consents: [], mark: () => marks.put(key, said ?? reason) });
   }
 
   /** Authors again what the marks stand for, after a restart. */
@@ -125,10 +109,9 @@ export class Publications implements Publishing {
     const { pool, marks, head, sha256 } = this.#deps;
     if (pool === null) return;
     for (const mark of await marks.list()) {
-      const parsed = parseTarget(mark.target);
-      const claim = parsed === null || mark.reason === null ? null : this.#removal(parsed, mark.reason);
-      if (claim === null || refusalOf(head, [claim], sha256) !== null) await marks.delete(mark.key);
-      else pool.submit([claim], []);
+      const meant = marks.claimOf(mark.key) ?? this.#removalOf(mark);
+      if (meant === null || refusalOf(head, [meant.claim], sha256) !== null) await marks.delete(mark.key);
+      else pool.submit([meant.claim], meant.consents);
     }
   }
 
@@ -140,6 +123,16 @@ export class Publications implements Publishing {
     return gone;
   }
 
+  /** The removal that a mark with a reason stands for. */
+  #removalOf({ key, target, reason }: Mark): { readonly claim: Claim; readonly consents: readonly [] } | null {
+    if (reason === null) return null;
+    const nodeId = key.startsWith('node|') ? parseNodeId(target) : null;
+    const replaces = heightOf(this.#deps.head.view.state.get(key));
+    if (nodeId !== null) return { claim: { kind: 'RemoveNode', nodeId, reason, replaces }, consents: [] };
+    const parsed = parseTarget(target);
+    return parsed === null ? null : { claim: this.#removal(parsed, reason), consents: [] };
+  }
+
   #removal(target: RemovalTarget, reason: string): Claim {
     const claim: Claim = { kind: 'RemoveArtifact', target, reason, replaces: null };
     return { ...claim, replaces: heightOf(this.#deps.head.view.state.get(keyOf(claim))) };
@@ -147,6 +140,10 @@ export class Publications implements Publishing {
 }
 
 type RemovalTarget = Extract<Claim, { kind: 'RemoveArtifact' }>['target'];
+
+function parseNodeId(hex: string): Digest | null {
+  return parseDigest(`sha256:${hex}`);
+}
 
 function parseTarget(target: string): RemovalTarget | null {
   const sha256 = parseDigest(target);

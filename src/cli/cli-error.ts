@@ -12,6 +12,8 @@ export const EXIT = {
   refused: 4,
   /** Accepted, but not yet committed. */
   pending: 5,
+  /** The network obeys rules that this software doesn't know. */
+  outdated: 6,
 } as const;
 
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];

@@ -10,6 +10,8 @@ import { printable } from './output.ts';
 import { createProgram, expandShortForms } from './program.ts';
 
 const LINGER_MS = 300;
+/** Code of the NodeError; its module would bring the whole node along. */
+const OUTDATED = 'OUTDATED';
 
 async function main(args: readonly string[]): Promise<ExitCode> {
   const isVerbose = args.includes('--verbose');
@@ -33,6 +35,7 @@ function report(error: unknown, isVerbose: boolean): ExitCode {
   process.stderr.write(`cairn: ${printable(message.split('\n').join(' '))}\n`);
   if (isVerbose && error instanceof Error) process.stderr.write(`${error.stack ?? ''}\n`);
   if (error instanceof CliError) return error.exitCode;
+  if (error instanceof Error && 'code' in error && error.code === OUTDATED) return EXIT.outdated;
   const isUsage =
     error instanceof CommanderError || error instanceof ConfigError || (error instanceof GenesisError && error.code === 'bad-option');
   return isUsage ? EXIT.usage : EXIT.failed;

@@ -3,17 +3,38 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { addAdd } from './commands/add.ts';
+import { addAuthorize } from './commands/authorize.ts';
 import { addBuild } from './commands/build.ts';
 import { addConfig } from './commands/config.ts';
+import { addEvidence } from './commands/evidence.ts';
 import { addGenesis } from './commands/genesis.ts';
 import { addInspectLog } from './commands/inspect-log.ts';
 import { addKeys } from './commands/keys.ts';
 import { addList, listPeers } from './commands/list.ts';
+import { addParams } from './commands/params.ts';
 import { addPing } from './commands/ping.ts';
 import { addRemove } from './commands/remove.ts';
 import { addStart } from './commands/start.ts';
 import { addStatus, showStatus } from './commands/status.ts';
 import type { GlobalOptions } from './context.ts';
+
+/** In the order of the help. */
+const COMMANDS = [
+  addStart,
+  addStatus,
+  addList,
+  addPing,
+  addAdd,
+  addBuild,
+  addRemove,
+  addAuthorize,
+  addParams,
+  addEvidence,
+  addInspectLog,
+  addConfig,
+  addKeys,
+  addGenesis,
+] as const;
 
 /** `-s` and `-l`, also after `node`, are how others of this kind spell status and list. */
 const SHORT_FORMS: Readonly<Record<string, string>> = { '-s': 'status', '--status': 'status', '-l': 'list', '--list': 'list' };
@@ -43,7 +64,7 @@ export function createProgram(): Command {
       `
 Short forms: cairn -s (status), cairn -l (list), also as cairn node -s, cairn node -l.
 
-Exit codes: 0 done, 1 failed, 2 wrong arguments or configuration, 3 no node answers, 4 refused, 5 accepted but not yet committed.
+Exit codes: 0 done, 1 failed, 2 wrong arguments or configuration, 3 no node answers, 4 refused, 5 accepted but not yet committed, 6 too old for the network.
 
 Examples:
   cairn genesis localnet --out localnet
@@ -51,8 +72,7 @@ Examples:
   cairn status --data localnet/node1
   cairn add hello.txt pkg:generic/demo/hello@1.0.0 --data localnet/node1`,
     );
-  for (const add of [addStart, addStatus, addList, addPing, addAdd, addBuild, addRemove, addInspectLog, addConfig, addKeys, addGenesis])
-    add(program);
+  for (const add of COMMANDS) add(program);
   addNode(program);
   for (const command of allCommands(program)) {
     command

@@ -8,6 +8,7 @@ import { MAX_SEALED_BYTES } from '../../chain/index.ts';
 import type { NodeOperations } from '../operations.ts';
 import { parsePurl } from '../purl.ts';
 import { type AppDeps, createApp } from './app.ts';
+import { networkOrders } from './network-orders.ts';
 import { isAuthorized } from './tokens.ts';
 
 const LOCAL_HOST = /^(?:127\.0\.0\.1|localhost|\[::1\])(?::[0-9]{1,5})?$/i;
@@ -84,6 +85,7 @@ export function adminApp(options: { readonly token: string }, deps: AppDeps & { 
   blocks(app, deps.operations);
   orders(app, deps);
   builds(app, deps);
+  networkOrders(app, deps);
   return app;
 }
 

@@ -23,6 +23,7 @@ import {
   MAX_BLOCK_BYTES,
   MAX_CERTIFICATE_BYTES,
   type Parameters,
+  PROTOCOL_VERSION,
   parametersOf,
   type Sha256,
   sameBytes,
@@ -84,13 +85,21 @@ export class Head {
   readonly #store: ChainStore;
   readonly #sha256: Sha256;
   readonly #verifier: SignatureVerifier;
+  readonly #knownVersion: number;
   readonly #listeners = new Set<(committed: CommittedBlock) => void>();
   readonly #checked = new Map<string, CheckResult>();
   readonly #encoded = new WeakMap<Block, Encoded>();
   #tail: Promise<unknown> = Promise.resolve();
 
-  constructor(deps: { readonly store: ChainStore; readonly sha256: Sha256; readonly verifier: SignatureVerifier }) {
+  constructor(deps: {
+    readonly store: ChainStore;
+    readonly sha256: Sha256;
+    readonly verifier: SignatureVerifier;
+    /** The newest rules that this software knows. Default: those of `chain`. */
+    readonly knownVersion?: number | undefined;
+  }) {
     this.#store = deps.store;
+    this.#knownVersion = deps.knownVersion ?? PROTOCOL_VERSION;
     this.#sha256 = deps.sha256;
     this.#verifier = deps.verifier;
   }
@@ -111,6 +120,16 @@ export class Head {
   /** The parameters that the block after the head obeys. */
   get parameters(): Parameters {
     return parametersOf(this.view);
+  }
+
+  /** The newest rules that this software knows. */
+  get knownVersion(): number {
+    return this.#knownVersion;
+  }
+
+  /** True when the block after the head obeys rules that this software doesn't know: it can go no further. */
+  get isOutdated(): boolean {
+    return this.parameters.protocolVersion > this.#knownVersion;
   }
 
   idOf(header: BlockHeader): Digest {
@@ -245,7 +264,7 @@ export class Head {
 
   async #checkOn(view: ChainView, block: Block): Promise<Checked> {
     const verdicts = await this.#verify(blockSignatures(view, block, this.#sha256));
-    return verdicts === null ? 'unknown' : checkBlock(view, block, verdicts, this.#sha256);
+    return verdicts === null ? 'unknown' : checkBlock(view, block, verdicts, { sha256: this.#sha256, knownVersion: this.#knownVersion });
   }
 
   async #checkCertificate(view: ChainView, block: Block, certificate: CommitCertificateRecord): Promise<BlockRefusal | 'unknown' | null> {

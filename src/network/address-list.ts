@@ -30,3 +30,14 @@ function jsonStrings(text: string): readonly string[] {
   const value: unknown = JSON.parse(text);
   return Array.isArray(value) ? value.filter((entry): entry is string => typeof entry === 'string') : [];
 }
+
+/** Groups addresses by the id they end in; throws a RangeError for one without. */
+export function peersById(addresses: readonly string[]): ReadonlyMap<string, readonly string[]> {
+  const peers = new Map<string, string[]>();
+  for (const address of addresses) {
+    const peerId = /\/p2p\/([^/]+)$/.exec(address)?.[1];
+    if (peerId === undefined) throw new RangeError(`expected a peer's address to end in /p2p/ID, got ${address}`);
+    peers.set(peerId, [...(peers.get(peerId) ?? []), address]);
+  }
+  return peers;
+}

@@ -4,6 +4,7 @@
  * Never gives up, and never lets a dead entry hold up the others.
  */
 
+import { setMaxListeners } from 'node:events';
 import type { Clock, Logger, Random, Timer, Timers } from '../ports.ts';
 import { fetchAddressList } from './address-list.ts';
 
@@ -29,6 +30,8 @@ export interface Connector {
   readonly stop: () => void;
   readonly peerChanged: (peerId: string, connected: boolean) => void;
   readonly discovered: (peerId: string, addresses: readonly string[]) => void;
+  /** Keeps these connected beside the configured ones, at whatever address is known of them; in place of those named before. */
+  readonly keep: (peerIds: readonly string[]) => void;
 }
 
 interface ConnectorDeps {
@@ -48,7 +51,7 @@ const DISCOVERY_DIALS = 4;
 
 export function openConnector(options: ConnectorOptions, deps: ConnectorDeps): Connector {
   const { dialler, logger } = deps;
-  let stopping = new AbortController();
+  let stopping = patientController();
   let dialsOfDiscovery = 0;
 
   const isIsolated = (): boolean => dialler.connectedPeers() === 0;
@@ -61,40 +64,38 @@ export function openConnector(options: ConnectorOptions, deps: ConnectorDeps): C
     }
     return isIsolated() ? 'again' : 'done';
   });
-  const known = new Map(
-    [...options.peers].map(([peerId, addresses]) => [
-      peerId,
-      repeater(KNOWN_PEER, deps, async (signal) => {
-        if (dialler.isConnected(peerId)) return 'done';
-        return (await attempt(addresses, signal)) ? 'done' : 'again';
-      }),
-    ]),
-  );
+  const redialler = (peerId: string, addresses: readonly string[]): Repeater =>
+    repeater(KNOWN_PEER, deps, async (signal) => {
+      if (dialler.isConnected(peerId)) return 'done';
+      return (await attempt(addresses, signal)) ? 'done' : 'again';
+    });
+  const known = new Map([...options.peers].map(([peerId, addresses]) => [peerId, redialler(peerId, addresses)]));
+  const kept = new Map<string, Repeater>();
+  let isRunning = false;
+  const addKept = (peerId: string): Repeater => {
+    const redial = redialler(peerId, [`/p2p/${peerId}`]);
+    if (isRunning) redial.run(stopping.signal);
+    return redial;
+  };
 
-  async function attempt(addresses: readonly string[], signal: AbortSignal): Promise<boolean> {
-    try {
-      await dialler.dial(addresses, signal);
-      return true;
-    } catch (error) {
-      logger.debug({ addresses, error }, 'peer not reached');
-      return false;
-    }
-  }
+  const attempt = (addresses: readonly string[], signal: AbortSignal): Promise<boolean> => isReached(addresses, signal, deps);
 
   return {
     start: () => {
-      stopping = new AbortController();
+      stopping = patientController();
       bootstrap.run(stopping.signal);
-      for (const redial of known.values()) redial.run(stopping.signal);
+      isRunning = true;
+      for (const redial of [...known.values(), ...kept.values()]) redial.run(stopping.signal);
     },
     stop: () => {
+      isRunning = false;
       stopping.abort();
       bootstrap.cancel();
-      for (const redial of known.values()) redial.cancel();
+      for (const redial of [...known.values(), ...kept.values()]) redial.cancel();
     },
     peerChanged: (peerId, connected) => {
       if (connected || stopping.signal.aborted) return;
-      known.get(peerId)?.run(stopping.signal);
+      (known.get(peerId) ?? kept.get(peerId))?.run(stopping.signal);
       if (wantsBootstrap()) bootstrap.run(stopping.signal);
     },
     discovered: (peerId, addresses) => {
@@ -105,7 +106,36 @@ export function openConnector(options: ConnectorOptions, deps: ConnectorDeps): C
         dialsOfDiscovery -= 1;
       });
     },
+    keep: (peerIds) => keepOnly(kept, new Set(peerIds.filter((peerId) => !known.has(peerId))), addKept),
   };
+}
+
+/** Every dial under way listens to it. */
+function patientController(): AbortController {
+  const controller = new AbortController();
+  setMaxListeners(0, controller.signal);
+  return controller;
+}
+
+/** One attempt; why it failed is for the log alone. */
+async function isReached(addresses: readonly string[], signal: AbortSignal, { dialler, logger }: ConnectorDeps): Promise<boolean> {
+  try {
+    await dialler.dial(addresses, signal);
+    return true;
+  } catch (error) {
+    logger.debug({ addresses, error }, 'peer not reached');
+    return false;
+  }
+}
+
+/** Adds and drops until those and no others are there. */
+function keepOnly(kept: Map<string, Repeater>, wanted: ReadonlySet<string>, add: (peerId: string) => Repeater): void {
+  for (const [peerId, redial] of kept) {
+    if (wanted.has(peerId)) continue;
+    redial.cancel();
+    kept.delete(peerId);
+  }
+  for (const peerId of wanted) if (!kept.has(peerId)) kept.set(peerId, add(peerId));
 }
 
 interface Repeater {

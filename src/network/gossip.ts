@@ -33,6 +33,7 @@ export interface Gossip {
   readonly detach: () => void;
   readonly publish: (topic: string, message: Uint8Array) => Promise<void>;
   readonly subscribe: (topic: string, receive: Receive) => void;
+  readonly unsubscribe: (topic: string) => void;
 }
 
 interface GossipDeps {
@@ -68,16 +69,10 @@ export function openGossip(options: GossipOptions, deps: GossipDeps): Gossip {
   const maxMessageBytes = options.maxMessageBytes ?? 1024 * 1024;
   const receivers = new Map<string, Receive>();
   const judge = openJudge({ maxMessageBytes, maxJudging: options.maxJudging ?? 4096 }, receivers, deps);
-  const meter = openMeter(
-    { messages: options.maxMessagesPerSecond ?? 10_000, bytes: options.maxBytesPerSecond ?? 32 * 1024 * 1024 },
-    deps.clock,
-  );
+  const { maxMessagesPerSecond = 10_000, maxBytesPerSecond = 32 * 1024 * 1024 } = options;
+  const meter = openMeter({ messages: maxMessagesPerSecond, bytes: maxBytesPerSecond }, deps.clock);
+  const listen = (pubsub: GossipSub, topic: string): void => listenTo(pubsub, topic, judge);
   let attached: GossipSub | null = null;
-
-  function listen(pubsub: GossipSub, topic: string): void {
-    pubsub.topicValidators.set(topic, (peer, message) => judge(peer, message));
-    pubsub.subscribe(topic);
-  }
 
   return {
     service: (components) => {
@@ -104,7 +99,19 @@ export function openGossip(options: GossipOptions, deps: GossipDeps): Gossip {
       receivers.set(topic, receive);
       if (attached !== null) listen(attached, topic);
     },
+    unsubscribe: (topic) => {
+      receivers.delete(topic);
+      attached?.topicValidators.delete(topic);
+      attached?.unsubscribe(topic);
+    },
   };
+}
+
+type Judge = (peer: PeerId, message: Message) => Promise<TopicValidatorResult>;
+
+function listenTo(pubsub: GossipSub, topic: string, judge: Judge): void {
+  pubsub.topicValidators.set(topic, (peer, message) => judge(peer, message));
+  pubsub.subscribe(topic);
 }
 
 function makeGossipsub(components: Parameters<Gossip['service']>[0], topics: readonly string[]): GossipSub {
@@ -130,7 +137,7 @@ function openJudge(
   limits: { readonly maxMessageBytes: number; readonly maxJudging: number },
   receivers: ReadonlyMap<string, Receive>,
   deps: GossipDeps,
-): (peer: PeerId, message: Message) => Promise<TopicValidatorResult> {
+): Judge {
   let judging = 0;
   return async (peer, message) => {
     const from = peer.toString();

@@ -9,6 +9,7 @@ import { peerIdFromPrivateKey, peerIdFromPublicKey, peerIdFromString } from '@li
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr';
 import type { Libp2pOptions } from 'libp2p';
 import type { Clock, Logger, Network, PeerFault, PeerInfo, Random, Timer, Timers } from '../ports.ts';
+import { peersById } from './address-list.ts';
 import { type Connector, type Dialler, openConnector } from './connector.ts';
 import { withDeadline } from './deadline.ts';
 import { explainStartError, NetworkError } from './errors.ts';
@@ -70,10 +71,13 @@ export async function openLibp2pNetwork(options: Libp2pNetworkOptions, deps: Lib
     peerIdOf: (networkKey) => peerIdFromPublicKey(publicKeyFromEd25519(networkKey)).toString(),
     publish: gossip.publish,
     subscribe: gossip.subscribe,
+    unsubscribe: gossip.unsubscribe,
     request: requests.request,
     handle: requests.handle,
+    unhandle: requests.unhandle,
     provide: providers.provide,
     findProviders: providers.findProviders,
+    keepConnected: parts.connector.keep,
     penalize: parts.penalize,
     peers: () => peersOf(running.node),
     onPeerChange: (listener) => {
@@ -211,9 +215,7 @@ function lifeOf(running: Running, parts: LifeParts): Pick<Network, 'start' | 'st
   async function stop(): Promise<void> {
     sweep?.cancel();
     parts.connector.stop();
-    parts.providers.detach();
-    parts.gossip.detach();
-    parts.requests.detach();
+    for (const part of [parts.providers, parts.gossip, parts.requests]) part.detach();
     const { node } = running;
     running.node = null;
     await node?.stop();
@@ -285,15 +287,4 @@ function withPeerId(address: Multiaddr, peerId: string): string {
 
 function withoutSelf(addresses: readonly string[], ownPeerId: string): readonly string[] {
   return addresses.filter((address) => !address.endsWith(`/p2p/${ownPeerId}`));
-}
-
-/** Groups addresses by the id they end in; throws a RangeError for one without. */
-function peersById(addresses: readonly string[]): ReadonlyMap<string, readonly string[]> {
-  const peers = new Map<string, string[]>();
-  for (const address of addresses) {
-    const peerId = /\/p2p\/([^/]+)$/.exec(address)?.[1];
-    if (peerId === undefined) throw new RangeError(`expected a peer's address to end in /p2p/ID, got ${address}`);
-    peers.set(peerId, [...(peers.get(peerId) ?? []), address]);
-  }
-  return peers;
 }

@@ -19,6 +19,7 @@ export interface Libp2pRequests extends PeerRequests {
   /** Registers what was handled so far and what comes later. */
   readonly attach: (node: Libp2p) => Promise<void>;
   readonly detach: () => void;
+  readonly unhandle: (protocol: string) => void;
 }
 
 interface RequestsDeps {
@@ -74,6 +75,10 @@ export function openPeerRequests(deps: RequestsDeps): Libp2pRequests {
       handlers.set(protocol, { limits, serve: server(protocol, limits, { handler, refusals, ...deps }) });
       if (attached === null) return;
       register(attached, protocol).catch((error: unknown) => deps.logger.error({ protocol, error }, 'protocol not registered'));
+    },
+    unhandle: (protocol) => {
+      if (!handlers.delete(protocol)) return;
+      attached?.unhandle(protocol).catch((error: unknown) => deps.logger.error({ protocol, error }, 'protocol not taken back'));
     },
   };
 }

@@ -45,12 +45,18 @@ export class RequestCourier {
     this.#deps = deps;
   }
 
-  /** Begins to answer and to listen; ends with the network. */
+  /** Begins to answer and to listen. */
   start(): void {
     const { network, chainId } = this.#deps;
     network.subscribe(topicOf(chainId, 'request'), (from, data) => this.#onGossip(from, data));
     const limits = { maxRequestBytes: MAX_BUILD_QUESTION_BYTES, maxConcurrent: MAX_CONCURRENT };
     network.handle(protocolOf(chainId, 'build'), limits, async (peer, body) => encode(buildReport, await this.#onQuestion(peer, body)));
+  }
+
+  stop(): void {
+    const { network, chainId } = this.#deps;
+    network.unsubscribe(topicOf(chainId, 'request'));
+    network.unhandle(protocolOf(chainId, 'build'));
   }
 
   /** Tells the other authorities. */

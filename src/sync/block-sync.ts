@@ -142,7 +142,8 @@ export class BlockSync {
     if (nodeId === null || nodeKeyAt(head.view, head.height + 1, nodeId) === null) return;
     const { height, blockId, timeMs } = this.#status();
     const signature = signer.sign('consensus', statusPayload(chainId, { height, blockId, timeMs }));
-    const sent = network.publish(topicOf(chainId, 'status'), encode(signedStatusMessage, { height, blockId, timeMs, nodeId, signature }));
+    const message = { height, blockId, timeMs, nodeId, publicKey: signer.publicKey('consensus'), signature };
+    const sent = network.publish(topicOf(chainId, 'status'), encode(signedStatusMessage, message));
     sent.catch((error: unknown) => log.debug({ error: String(error) }, 'status not sent'));
   }
 

@@ -8,6 +8,7 @@ import {
   digestToHex,
   nodeKeyAt,
   type SignedStatusMessage,
+  sameBytes,
   statusPayload,
   totalPower,
   validatorSetAt,
@@ -45,8 +46,10 @@ export class Standings {
   /** Takes a status if it is news from a member of the set, signed by it. */
   async take(status: SignedStatusMessage): Promise<MessageVerdict> {
     const { chainId, head, verifier, clock } = this.#deps;
-    const publicKey = nodeKeyAt(head.view, head.height + 1, status.nodeId);
-    if (publicKey === null) return 'ignore';
+    const { publicKey } = status;
+    const key = nodeKeyAt(head.view, head.height + 1, status.nodeId);
+    // Behind a rotation this node doesn't know the new key yet.
+    if (key === null || !sameBytes(key, publicKey)) return 'ignore';
     const node = digestToHex(status.nodeId);
     const known = this.#claims.get(node);
     const heardMs = clock.nowMs();

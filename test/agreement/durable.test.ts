@@ -115,6 +115,7 @@ function countingSigner(): Signer {
   let count = 0;
   return {
     publicKey: () => filled(0x12),
+    holds: () => true,
     sign: () => {
       count += 1;
       return filled(count, 64);

@@ -146,6 +146,7 @@ export function sampleParameters(change: Partial<chain.Parameters> = {}): chain.
     maxTransactionClaims: 256,
     maxBlockOperations: 2000,
     maxEvidenceAgeBlocks: 100_000,
+    removeGuilty: false,
     policy: [sampleRule()],
     ...change,
   };

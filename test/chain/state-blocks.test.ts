@@ -49,7 +49,7 @@ const view = nextView(start, first.effects);
 
 /** Checks the block with verdicts as the shell would find them. */
 function check(on: ChainView, block: Block): ReturnType<typeof checkBlock> {
-  return checkBlock(on, block, verdictsOn(blockSignatures(on, block, sha256)), sha256);
+  return checkBlock(on, block, verdictsOn(blockSignatures(on, block, sha256)), { sha256 });
 }
 
 function codeOf(on: ChainView, block: Block): string {

@@ -124,6 +124,7 @@ export function parametersWith(publishers: readonly Digest[], changes: Partial<P
     maxTransactionClaims: 256,
     maxBlockOperations: 2000,
     maxEvidenceAgeBlocks: 10,
+    removeGuilty: false,
     policy: [
       {
         ecosystem: 'generic',

@@ -106,7 +106,7 @@ t.test('the view of the tip builds and checks the next block, and its tree prove
   await commitAll(store, [network.artifact('a'), network.artifact('b')], [network.artifact('c')], [remove('a', 1)]);
   const view = (await open(kv)).view();
   const { block } = nextBlock(store, [network.artifact('d')]);
-  t.ok(checkBlock(view, block, verdictsOn(blockSignatures(view, block, sha256)), sha256).ok);
+  t.ok(checkBlock(view, block, verdictsOn(blockSignatures(view, block, sha256)), { sha256 }).ok);
   const records = await store.records('', { limit: 1000 });
   t.ok(records.length > 8);
   for (const [key, record] of records) {

@@ -168,6 +168,9 @@ function messageVectors(): Readonly<Record<string, Vector>> {
     attempt: 0,
   };
   const bytesOfBlock = { block: filled(0xee, 4), certificate: filled(0xcc, 4) };
+  const publicKey = filled(0x12);
+  const refused = { transactionId: id, nodeId, reason: 'hello.tar.gz: other bytes', timeMs: 1_700_000_000_000, signature };
+  const status = { height: 7, blockId, timeMs: 1_700_000_000_000, nodeId, publicKey, signature };
   return {
     'message-vote': { bytes: chain.encode(chain.voteMessage, { vote, attempt: 2 }) },
     'message-proposal': { bytes: chain.encode(chain.proposalMessage, proposed) },
@@ -177,19 +180,12 @@ function messageVectors(): Readonly<Record<string, Vector>> {
     'message-candidate': {
       bytes: chain.encode(chain.candidateMessage, { candidate: { claims, consents, author: filled(0x11), signature }, attempt: 0 }),
     },
-    'message-endorsement': { bytes: chain.encode(chain.endorsementMessage, { transactionId: id, endorsement, attempt: 0 }) },
-    'message-refusal': {
-      bytes: chain.encode(chain.refusalMessage, {
-        refusal: { transactionId: id, nodeId, reason: 'hello.tar.gz: other bytes', timeMs: 1_700_000_000_000, signature },
-        attempt: 0,
-      }),
-    },
+    'message-endorsement': { bytes: chain.encode(chain.endorsementMessage, { transactionId: id, endorsement, publicKey, attempt: 0 }) },
+    'message-refusal': { bytes: chain.encode(chain.refusalMessage, { refusal: refused, publicKey, attempt: 0 }) },
     'message-transaction': {
-      bytes: chain.encode(chain.sealedMessage, { transaction: { claims, consents, endorsements }, attempt: 0 }),
+      bytes: chain.encode(chain.sealedMessage, { transaction: { claims, consents, endorsements }, setDigest: digestOf(0xd4), attempt: 0 }),
     },
-    'message-signed-status': {
-      bytes: chain.encode(chain.signedStatusMessage, { height: 7, blockId, timeMs: 1_700_000_000_000, nodeId, signature }),
-    },
+    'message-signed-status': { bytes: chain.encode(chain.signedStatusMessage, status) },
     'message-status': { bytes: chain.encode(chain.statusMessage, { height: 7, blockId, timeMs: 1_700_000_000_000, nodeId: null }) },
     'blocks-request': { bytes: chain.encode(chain.blocksRequest, { from: 8, max: 64 }) },
     'blocks-response': { bytes: chain.encode(chain.blocksResponse, { blocks: [bytesOfBlock], height: 8 }) },

@@ -90,6 +90,7 @@ t.test('book: written before it is signed, and nothing signed when the disk fail
   const { one } = bench.member(0);
   const signer = {
     publicKey: () => filled(1),
+    holds: () => true,
     sign: () => {
       signed += 1;
       return filled(2, 64);
@@ -131,11 +132,11 @@ t.test('marks: kept over a restart, listed, covering their key and reason alone'
   await marks.put(keyOf(removal), 'poisoned');
   const again = new Marks({ store, clock });
   t.equal(again.covers(removal), 'yes');
-  t.equal(again.covers({ ...removal, reason: 'another' }), 'other-reason');
+  t.equal(again.covers({ ...removal, reason: 'another' }), 'other');
   await again.put(keyOf(removal), null);
   t.equal(again.covers({ ...removal, reason: 'another' }), 'yes', 'a mark without a reason covers any');
   const target = formatDigest(digestOf(5));
-  t.same(await again.list(), [{ key: keyOf(removal), target, reason: null, markedMs: clock.nowMs() }]);
+  t.same(await again.list(), [{ key: keyOf(removal), kind: 'RemoveArtifact', target, reason: null, markedMs: clock.nowMs() }]);
   t.ok(await again.delete(keyOf(removal)));
   t.notOk(await again.delete(keyOf(removal)));
   await again.put(keyOf(removal), 'poisoned');

@@ -2,6 +2,7 @@
 
 import t from 'tap';
 import { encode, sealedTransaction } from '../../chain/index.ts';
+import { drive } from '../world/drive.ts';
 import type { Inhabitant } from '../world/inhabitant.ts';
 import { fatals } from '../world/watch.ts';
 import { VirtualWorld } from '../world/world.ts';
@@ -15,17 +16,6 @@ async function worldWithArtifact(seed: number): Promise<{ readonly world: Virtua
   void first?.node?.operations.submit(encode(sealedTransaction, world.sealed('1.0.0')));
   await world.time.until(() => world.heights().every((height) => height >= 1), 60_000);
   return { world, admins: world.authorities() };
-}
-
-/** The outcome of an order that may wait in virtual time. */
-async function drive<T>(world: VirtualWorld, work: Promise<T> | undefined): Promise<T> {
-  if (work === undefined) throw new Error('expected a running node');
-  let settled = false;
-  const noted = work.finally(() => {
-    settled = true;
-  });
-  await world.time.until(() => settled, 60_000);
-  return await noted;
 }
 
 t.test('three of four marks remove a version, and the marks go with it', async (t) => {

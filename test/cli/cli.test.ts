@@ -2,39 +2,28 @@
 
 import { chmod, copyFile, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { FastifyInstance } from 'fastify';
-import t, { type Test } from 'tap';
-import { loadConfig } from '../../src/config/index.ts';
-import { type HttpServers, startHttp } from '../../src/http/index.ts';
-import { createMetrics } from '../../src/metrics/metrics.ts';
-import type { NodeOperations } from '../../src/operations.ts';
-import { operationsDouble, STATUS } from '../http/operations-double.ts';
+import t from 'tap';
+import { STATUS } from '../http/operations-double.ts';
+import { nodeWith, PUBLISH_TOKEN } from './doubled-node.ts';
 import { cairn } from './run-cairn.ts';
 
-const COMMANDS = ['start', 'status', 'list', 'ping', 'add', 'build', 'remove', 'inspect-log', 'config', 'keys', 'genesis'];
+const COMMANDS = [
+  'start',
+  'status',
+  'list',
+  'ping',
+  'add',
+  'build',
+  'remove',
+  'authorize',
+  'params',
+  'evidence',
+  'inspect-log',
+  'config',
+  'keys',
+  'genesis',
+];
 const ONE_LINE = /^cairn: [^\n]+\n$/;
-const ADMIN_TOKEN = 'admin-token-for-tests';
-const PUBLISH_TOKEN = 'publish-token-for-tests';
-
-/** The real servers over a doubled node, and a data folder that leads there. */
-async function nodeWith(
-  t: Test,
-  options: { readonly operations?: Partial<NodeOperations>; readonly routes?: (app: FastifyInstance) => void } = {},
-): Promise<{ readonly dataDir: string; readonly servers: HttpServers; readonly calls: readonly unknown[] }> {
-  const dataDir = t.testdir();
-  const operations = operationsDouble(options.operations);
-  const flags = { 'http.port': '0', 'admin.port': '0', 'metrics.port': '0' };
-  const { config } = await loadConfig({ dataDir, environment: {}, flags });
-  const metrics = createMetrics({ nowMs: () => 0, processMetrics: false, version: '0' });
-  const log = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} };
-  const servers = await startHttp({ config, adminToken: ADMIN_TOKEN }, { operations, routes: options.routes ?? (() => {}), metrics, log });
-  t.teardown(() => servers.close());
-  const port = (url: string): string => new URL(url).port;
-  await writeFile(join(dataDir, 'cairn.toml'), `[http]\nport = ${port(servers.publicUrl)}\n[admin]\nport = ${port(servers.adminUrl)}\n`);
-  await writeFile(join(dataDir, 'admin-token'), `${ADMIN_TOKEN}\n`, { mode: 0o600 });
-  await writeFile(join(dataDir, 'publish-token'), `${PUBLISH_TOKEN}\n`, { mode: 0o600 });
-  return { dataDir, servers, calls: operations.calls };
-}
 
 t.test('every command has help with an example', async (t) => {
   const top = await cairn(['--help']);
@@ -43,7 +32,8 @@ t.test('every command has help with an example', async (t) => {
   for (const [command, { code, stdout, stderr }] of shown) {
     t.match(top.stdout, new RegExp(`^  ${command}`, 'm'));
     t.same([code, stderr], [0, ''], command);
-    if (!['build', 'config', 'keys', 'genesis'].includes(command)) t.match(stdout, /Examples?:\n {2}\S*cairn/, command);
+    if (!['build', 'config', 'keys', 'genesis', 'authorize', 'params'].includes(command))
+      t.match(stdout, /Examples?:\n {2}\S*cairn/, command);
     t.match(stdout, /--json/, `${command}: the common options are shown`);
   }
   const { version } = JSON.parse(await readFile(new URL('../../../package.json', import.meta.url), 'utf8'));
@@ -79,6 +69,11 @@ t.test('wrong arguments are one line and exit code 2', async (t) => {
     [['config', 'remove', 'http.prot', '--data', '/nonexistent'], /unknown key http\.prot: did/],
     [['start', '--http-port', 'abc', '--data', '/nonexistent'], /^cairn: --http-port: expected an integer .*, got "abc"$/m],
     [['keys', 'new', 'extra'], /too many arguments/],
+    [['keys', 'rotate'], /required option '--use <use>' not specified/],
+    [['keys', 'rotate', '--use', 'publish'], /Allowed choices are network, consensus, checkpoint/],
+    [['authorize', 'add'], /missing required argument 'peer'/],
+    [['params', 'propose', '--set', 'heartbeatMs'], /expected KEY=VALUE/],
+    [['params', 'propose', '--set', 'heartbeatMs=fast'], /expected the value as JSON/],
   ];
   await Promise.all(
     cases.map(async ([args, message]) => {

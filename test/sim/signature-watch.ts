@@ -17,8 +17,8 @@ const DOMAIN_AT = 2;
 export function watched(signatures: Signatures, deps: { readonly chainId: () => Digest; readonly see: (fact: Fact) => void }): Signatures {
   return {
     ...signatures,
-    signer: (keys) => {
-      const signer = signatures.signer(keys);
+    signer: (keys, next) => {
+      const signer = signatures.signer(keys, next);
       const nodeId = digestToHex(sha256(signer.publicKey('network')));
       const note = (message: Uint8Array): void => {
         if (VOTE_DOMAIN.compare(message, DOMAIN_AT, DOMAIN_AT + VOTE_DOMAIN.length) !== 0) return;
@@ -29,10 +29,10 @@ export function watched(signatures: Signatures, deps: { readonly chainId: () => 
         deps.see({ kind: 'prevote signed', nodeId, height, round, value: blockId === null ? 'nil' : digestToHex(blockId) });
       };
       return {
-        publicKey: signer.publicKey,
-        sign: (use, message) => {
+        ...signer,
+        sign: (use, message, publicKey) => {
           if (use === 'consensus') note(message);
-          return signer.sign(use, message);
+          return signer.sign(use, message, publicKey);
         },
       };
     },

@@ -91,7 +91,7 @@ function claims(world: VirtualWorld): readonly Message[] {
   const candidate = forge.candidate(one, [claim]);
   const stranger = world.inhabitants.at(-1) ?? one;
   const sealed = world.sealed('4.0.0');
-  const withEndorsements = (endorsements: readonly Endorsement[]): Uint8Array => sealedBytes({ ...sealed, endorsements });
+  const withEndorsements = (endorsements: readonly Endorsement[]): Uint8Array => sealedBytes(world, { ...sealed, endorsements });
   const nowMs = world.time.clock.nowMs();
   const foreign = new Forge(world, digestOf(0x77));
   return [

@@ -32,6 +32,8 @@ import {
   statusMessage,
   statusPayload,
   transactionId,
+  validatorSetDigest,
+  validatorSetFromNodes,
   voteMessage,
   votePayload,
 } from '../../chain/index.ts';
@@ -151,26 +153,41 @@ export class Forge {
 
   endorsement(nodeId: Digest, id: Digest, expiresMs: number): Uint8Array {
     const signature = this.signerOf(nodeId).sign('consensus', endorsementPayload(this.#chainId, id, expiresMs));
-    return encode(endorsementMessage, { transactionId: id, endorsement: { nodeId, expiresMs, signature }, attempt: 0 });
+    return encode(endorsementMessage, {
+      transactionId: id,
+      endorsement: { nodeId, expiresMs, signature },
+      publicKey: this.signerOf(nodeId).publicKey('consensus'),
+      attempt: 0,
+    });
   }
 
   status(nodeId: Digest, height: number, timeMs: number): Uint8Array {
     const blockId = nodeId;
     const signature = this.signerOf(nodeId).sign('consensus', statusPayload(this.#chainId, { height, blockId, timeMs }));
-    return encode(signedStatusMessage, { height, blockId, timeMs, nodeId, signature });
+    return encode(signedStatusMessage, {
+      height,
+      blockId,
+      timeMs,
+      nodeId,
+      publicKey: this.signerOf(nodeId).publicKey('consensus'),
+      signature,
+    });
   }
 
   refusal(nodeId: Digest, id: Digest, timeMs: number): Uint8Array {
     const unsigned = { transactionId: id, reason: 'no', timeMs };
     const signature = this.signerOf(nodeId).sign('consensus', refusalPayload(this.#chainId, unsigned));
-    return encode(refusalMessage, { refusal: { ...unsigned, nodeId, signature }, attempt: 0 });
+    const publicKey = this.signerOf(nodeId).publicKey('consensus');
+    return encode(refusalMessage, { refusal: { ...unsigned, nodeId, signature }, publicKey, attempt: 0 });
   }
 }
 
 export const proposalBytes = (message: ProposalMessage): Uint8Array => encode(proposalMessage, message);
 export const certificateBytes = (message: CertificateMessage): Uint8Array => encode(certificateMessage, message);
 export const candidateBytes = (candidate: Candidate): Uint8Array => encode(candidateMessage, { candidate, attempt: 0 });
-export const sealedBytes = (transaction: SealedTransaction): Uint8Array => encode(sealedMessage, { transaction, attempt: 0 });
+/** For the set that the world begins with. */
+export const sealedBytes = (world: VirtualWorld, transaction: SealedTransaction): Uint8Array =>
+  encode(sealedMessage, { transaction, setDigest: validatorSetDigest(sha256, validatorSetFromNodes(world.genesis.nodes)), attempt: 0 });
 export const statusBytes = (height: number, blockId: Digest): Uint8Array =>
   encode(statusMessage, { height, blockId, timeMs: 0, nodeId: null });
 

@@ -38,7 +38,8 @@ export class Inhabitant {
   readonly nodeId: Digest;
   /** With which it stands in genesis. */
   readonly record: NodeRecord;
-  readonly signer: Signer;
+  /** A rotation gives it another. */
+  signer: Signer;
   /** Raw key that its address comes from: that of its record, but for a twin. */
   readonly address: Uint8Array;
 

@@ -12,7 +12,8 @@ import type { SignatureVerifier, SignedItem, Signer } from '../../src/ports.ts';
 
 /** How the nodes of a world sign, and how they check it. */
 export interface Signatures {
-  readonly signer: (keys: NodeKeys) => Signer;
+  /** `next`: keys that a rotation is to put in the place of others. */
+  readonly signer: (keys: NodeKeys, next?: Partial<NodeKeys>) => Signer;
   readonly verifier: SignatureVerifier;
   readonly isValid: (item: SignedItem) => boolean;
 }
@@ -20,15 +21,22 @@ export interface Signatures {
 /** `onCurve`: with the public keys of Ed25519, where the chain is to admit keys. */
 export function keyedHashes(options: { readonly onCurve?: boolean } = {}): Signatures {
   return {
-    signer: (keys) => {
-      const publicKeys =
-        options.onCurve === true
-          ? publicKeysOf(keys)
-          : { network: sha256(keys.network), consensus: sha256(keys.consensus), checkpoint: sha256(keys.checkpoint) };
-      return { publicKey: (use) => publicKeys[use], sign: (use, message) => keyedHash(publicKeys[use], message) };
+    signer: (keys, next = {}) => {
+      const publicKeysFrom = options.onCurve === true ? publicKeysOf : hashedKeys;
+      const publicKeys = publicKeysFrom(keys);
+      const nextKeys = publicKeysFrom({ ...keys, ...next });
+      return {
+        publicKey: (use) => publicKeys[use],
+        sign: (use, message, publicKey) => keyedHash(publicKey ?? publicKeys[use], message),
+        holds: (use, publicKey) => [publicKeys[use], nextKeys[use]].some((key) => Buffer.compare(key, publicKey) === 0),
+      };
     },
     ...checkedBy(({ publicKey, message, signature }) => Buffer.compare(keyedHash(publicKey, message), signature) === 0),
   };
+}
+
+function hashedKeys(keys: NodeKeys): NodeKeys {
+  return { network: sha256(keys.network), consensus: sha256(keys.consensus), checkpoint: sha256(keys.checkpoint) };
 }
 
 /** OpenSSL's verdict. Differs from the one rule only for keys and signatures crafted to divide verifiers. */

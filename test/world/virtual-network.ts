@@ -80,6 +80,17 @@ export class VirtualNetwork implements Network {
     this.#topics.set(topic, receive);
   };
 
+  readonly unsubscribe = (topic: string): void => {
+    this.#topics.delete(topic);
+  };
+
+  readonly unhandle = (protocol: string): void => {
+    this.#handlers.delete(protocol);
+  };
+
+  /** Everybody in the air is connected. */
+  readonly keepConnected = (): void => {};
+
   readonly publish = async (topic: string, message: Uint8Array): Promise<void> => {
     if (message.length > MAX_GOSSIP_BYTES)
       throw new NetworkError('too-large', `expected at most ${MAX_GOSSIP_BYTES} bytes, got ${message.length}`);

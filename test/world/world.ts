@@ -27,7 +27,7 @@ import { sha256 } from '../../src/crypto/sha256.ts';
 import { seedSigner } from '../../src/crypto/signer.ts';
 import { noMetrics } from '../../src/metrics/types.ts';
 import { type CairnNode, startNode } from '../../src/node.ts';
-import type { Upstream } from '../../src/node-options.ts';
+import type { NodeOptions, Upstream } from '../../src/node-options.ts';
 import type { FileSystem, SignatureVerifier, World } from '../../src/ports.ts';
 import { Inhabitant } from './inhabitant.ts';
 import { MemoryKeyValueStore } from './memory-key-value-store.ts';
@@ -49,6 +49,8 @@ export interface WorldOptions {
   readonly signatures?: Signatures;
   /** Where a node of that name fetches from. Default: nowhere. */
   readonly upstreams?: (name: string) => ReadonlyMap<string, Upstream>;
+  /** The newest protocol version that a node of that name knows. Default: what its software knows. */
+  readonly knownVersion?: (name: string) => number;
   /** What differs from the default parameters. */
   readonly parameters?: Partial<Parameters>;
 }
@@ -131,29 +133,14 @@ export class VirtualWorld {
     const life = one.life;
     const network = new VirtualNetwork(this.air, one.address);
     one.network = network;
-    const world = this.#worldOf(one, network);
-    const node = await startNode(
-      {
-        version: '0.0.0',
-        name: one.name,
-        chainId: this.chainId,
-        genesis: this.genesis,
-        budgetBytes: 1e9,
-        stagingBytes: 1e8,
-        stagingMs: 3_600_000,
-        reverifyMs: 86_400_000,
-        maxHeadAgeMs: 3_600_000,
-        signFromHeight: null,
-      },
-      {
-        world,
-        upstreams: this.#options.upstreams?.(one.name) ?? new Map(),
-        sha256,
-        log: one.logger(),
-        metrics: noMetrics,
-        fatal: (error) => one.life === life && one.fatals.push(error),
-      },
-    );
+    const node = await startNode(this.#optionsOf(one), {
+      world: this.#worldOf(one, network),
+      upstreams: this.#options.upstreams?.(one.name) ?? new Map(),
+      sha256,
+      log: one.logger(),
+      metrics: noMetrics,
+      fatal: (error) => one.life === life && one.fatals.push(error),
+    });
     // It may have died on the way.
     if (one.life === life) one.node = node;
   }
@@ -172,6 +159,23 @@ export class VirtualWorld {
       signer: one.signer,
       // The thread pool would bring real time into the world: one signature at a time is checked on the spot.
       verifier: { verify: this.#verifier.verify, verifyMany: (items) => Promise.all(items.map((item) => this.#verifier.verify(item))) },
+    };
+  }
+
+  #optionsOf({ name }: Inhabitant): NodeOptions {
+    const known = this.#options.knownVersion === undefined ? {} : { knownVersion: this.#options.knownVersion(name) };
+    return {
+      version: '0.0.0',
+      name,
+      chainId: this.chainId,
+      genesis: this.genesis,
+      budgetBytes: 1e9,
+      stagingBytes: 1e8,
+      stagingMs: 3_600_000,
+      reverifyMs: 86_400_000,
+      maxHeadAgeMs: 3_600_000,
+      signFromHeight: null,
+      ...known,
     };
   }
 
@@ -239,16 +243,27 @@ export class VirtualWorld {
     return this.seal([this.claim(version)], { endorsers: this.authorities().slice(0, endorsers) });
   }
 
-  /** These claims, endorsed by those nodes. */
+  /** The same, endorsed by those nodes with those keys. */
+  sealedBy(version: string, members: readonly { readonly nodeId: Digest; readonly consensusKey: Uint8Array }[]): SealedTransaction {
+    const keyOf = ({ nodeId }: Inhabitant): Uint8Array | undefined =>
+      members.find((member) => digestToHex(member.nodeId) === digestToHex(nodeId))?.consensusKey;
+    return this.seal([this.claim(version)], { endorsers: this.inhabitants.filter((one) => keyOf(one) !== undefined), keyOf });
+  }
+
+  /** These claims, endorsed by those nodes; `keyOf`: with which consensus key, where it is not the first. */
   seal(
     claims: readonly Claim[],
-    by: { readonly endorsers: readonly Inhabitant[]; readonly consents?: readonly Consent[] },
+    by: {
+      readonly endorsers: readonly Inhabitant[];
+      readonly consents?: readonly Consent[];
+      readonly keyOf?: (one: Inhabitant) => Uint8Array | undefined;
+    },
   ): SealedTransaction {
     const id = transactionId(sha256, claims);
     const expiresMs = this.time.clock.nowMs() + DEFAULT_PARAMETERS.endorsementMs;
     const payload = endorsementPayload(this.chainId, id, expiresMs);
     const endorsements = by.endorsers
-      .map((one) => ({ nodeId: one.nodeId, expiresMs, signature: one.signer.sign('consensus', payload) }))
+      .map((one) => ({ nodeId: one.nodeId, expiresMs, signature: one.signer.sign('consensus', payload, by.keyOf?.(one)) }))
       .sort((left, right) => (digestToHex(left.nodeId) < digestToHex(right.nodeId) ? -1 : 1));
     return { claims, endorsements, consents: by.consents ?? [] };
   }

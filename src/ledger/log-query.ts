@@ -1,7 +1,4 @@
-/**
- * The chain's log as operators read it: the operations about one key, about one package, or all, with who endorsed them. Reads committed blocks
- * alone.
- */
+/** Answers what operators ask of the operation log: all of it, one key, or one package; oldest or newest first. SPEC §5.3. */
 
 import {
   asDigest,
@@ -13,29 +10,31 @@ import {
   type Sha256,
   sameBytes,
   transactionId,
-} from '../chain/index.ts';
-import { decodeBlock, type Head } from './ledger/head.ts';
-import type { LogEntry, LogQuery } from './operations.ts';
+} from '../../chain/index.ts';
+import type { LogEntry, LogQuery } from '../operations.ts';
+import { decodeBlock, type Head } from './head.ts';
 
 /** Operations about one key that a query looks through. */
 const MAX_HISTORY = 10_000;
 
-export async function readLog(
-  { head, sha256 }: { readonly head: Head; readonly sha256: Sha256 },
-  query: LogQuery,
-): Promise<readonly LogEntry[]> {
-  const indexes = await indexesOf(head, query);
+interface LogDeps {
+  readonly head: Head;
+  readonly sha256: Sha256;
+}
+
+type StoredBlock = { readonly header: BlockHeader; readonly transactions: readonly SealedTransaction[] };
+
+export async function queryLog(deps: LogDeps, query: LogQuery): Promise<readonly LogEntry[]> {
+  const { store } = deps.head;
+  const indexes = await indexesOf(deps.head, query);
   return indexes.flatMap((index) => {
-    const leaf = head.store.leaf(index);
-    return leaf === null ? [] : entryOf(leaf, head, sha256);
+    const leaf = store.leaf(index);
+    return leaf === null ? [] : entryOf(deps, leaf);
   });
 }
 
-/** A committed block, read again. */
-export function blockAt(
-  head: Head,
-  height: number,
-): { readonly header: BlockHeader; readonly transactions: readonly SealedTransaction[] } | null {
+/** The committed block of that height, or null where this node hasn't it. */
+export function blockAt(head: Head, height: number): StoredBlock | null {
   const stored = head.store.block(height);
   const block = stored === null ? null : decodeBlock(stored.block);
   return block?.ok === true ? block.value : null;
@@ -47,8 +46,7 @@ async function indexesOf(head: Head, query: LogQuery): Promise<readonly number[]
 }
 
 /** Places in the log of the operations about one package: its versions and its names. */
-async function historyOfPackage(head: Head, name: string, query: LogQuery): Promise<readonly number[]> {
-  const { store } = head;
+async function historyOfPackage({ store }: Head, name: string, query: LogQuery): Promise<readonly number[]> {
   const found = await Promise.all([`artifact|${name}|`, `name|${name}|`].map((prefix) => store.histories(prefix, { limit: MAX_HISTORY })));
   const wanted = found.flat().filter((entry) => entry.height >= query.fromHeight);
   const indexes = wanted.map((entry) => entry.logIndex).sort((left, right) => (query.latest ? right - left : left - right));
@@ -56,21 +54,20 @@ async function historyOfPackage(head: Head, name: string, query: LogQuery): Prom
 }
 
 /** Places in the log of the whole chain from a height on. */
-function logIndexes(head: Head, query: LogQuery): readonly number[] {
-  const { store, view } = head;
+function logIndexes({ store, view }: Head, query: LogQuery): readonly number[] {
   const first = query.fromHeight <= 1 ? 0 : (store.header(query.fromHeight - 1)?.logSize ?? view.logRange.size);
   const count = Math.min(query.limit, view.logRange.size - first);
   return Array.from({ length: Math.max(0, count) }, (_, at) => (query.latest ? view.logRange.size - 1 - at : first + at));
 }
 
 /** Places in the log of the operations about one key. */
-async function historyOf(head: Head, key: string, query: LogQuery): Promise<readonly number[]> {
-  const newest = await head.store.history(key, { limit: query.latest ? query.limit : MAX_HISTORY });
+async function historyOf({ store }: Head, key: string, query: LogQuery): Promise<readonly number[]> {
+  const newest = await store.history(key, { limit: query.latest ? query.limit : MAX_HISTORY });
   const wanted = newest.filter((entry) => entry.height >= query.fromHeight).map((entry) => entry.logIndex);
   return (query.latest ? wanted : wanted.reverse()).slice(0, query.limit);
 }
 
-function entryOf(leaf: LogLeaf, head: Head, sha256: Sha256): readonly LogEntry[] {
+function entryOf({ head, sha256 }: LogDeps, leaf: LogLeaf): readonly LogEntry[] {
   const block = blockAt(head, leaf.height);
   const transaction = block?.transactions.find((one) => sameBytes(transactionId(sha256, one.claims), leaf.transactionId));
   const claim = transaction?.claims[leaf.index];
