@@ -137,12 +137,16 @@ t.test('marks: kept over a restart, listed, covering their key and reason alone'
   t.equal(again.covers({ ...removal, reason: 'another' }), 'yes', 'a mark without a reason covers any');
   const target = formatDigest(digestOf(5));
   t.same(await again.list(), [{ key: keyOf(removal), kind: 'RemoveArtifact', target, reason: null, markedMs: clock.nowMs() }]);
+  const lifted = { kind: 'LiftBan', sha256: digestOf(5), reason: 'a mistake', replaces: 1 } as const;
+  t.equal(again.covers(lifted), 'other', 'a removal that is marked is no leave to lift the ban');
   t.ok(await again.delete(keyOf(removal)));
   t.notOk(await again.delete(keyOf(removal)));
   await again.put(keyOf(removal), 'poisoned');
   await again.settle([removal]);
   t.same(await again.list(), [], 'a mark that a block has carried out is gone');
-  t.same(await again.list(), []);
+  await again.putClaim(lifted, null);
+  t.equal(new Marks({ store, clock }).covers(lifted), 'yes', 'a marked claim, to the letter');
+  t.equal(again.covers({ ...lifted, replaces: 2 }), 'other');
   bench.close();
 });
 
