@@ -5,7 +5,7 @@ import { drawPlan } from './draw-plan.ts';
 import { FOUND } from './found.ts';
 import { INVARIANT_NAMES } from './invariants.ts';
 import { MUTANTS, mutantPlan } from './mutants.ts';
-import { searchPlans } from './search.ts';
+import { searchPlans, shrink } from './search.ts';
 import { simulate } from './simulation.ts';
 import { twinPlans } from './twins.ts';
 
@@ -41,6 +41,18 @@ t.test('every invariant has a mutant that trips it', { timeout: TIMEOUT_MS }, as
     t.equal(outcome.violation?.invariant ?? null, mutant.trips, `${mutant.name}: ${outcome.violation?.detail ?? 'nobody saw it'}`);
     t.comment(`${mutant.trips.padEnd(28)} ${mutant.name}, after ${outcome.violation?.atMs.toFixed(0)} ms`);
   }
+});
+
+t.test('a failing plan is shrunk to what it needs', { timeout: TIMEOUT_MS }, async (t) => {
+  const mutant = MUTANTS.find(({ trips }) => trips === 'lock discipline');
+  if (mutant === undefined) throw new Error('expected a mutant without locks');
+  const drawn = drawPlan(1);
+  const options = { only: mutant.trips, mutate: mutant.mutate ?? ((): undefined => undefined) };
+  const failed = await simulate({ ...mutantPlan(drawn, mutant), faults: drawn.faults, rivals: 0.2, mirrors: 1 }, options);
+  t.equal(failed.violation?.invariant, mutant.trips);
+  const { plan, violation } = await shrink(failed, options);
+  t.equal(violation?.invariant, mutant.trips);
+  t.same([plan.faults.length, plan.heights, plan.rivals, plan.mirrors], [0, 1, 0, 0]);
 });
 
 t.test('without a mutant that calm plan holds', async (t) => {

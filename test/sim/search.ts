@@ -70,12 +70,12 @@ export async function shrink(failed: Outcome, options: SimulationOptions = {}): 
 /** Plans with one thing less, the greatest cuts first. */
 function* smallerThan(plan: Plan): Generator<Plan> {
   const { faults, liars, weather, changes, heights } = plan;
-  for (let size = faults.length >> 1; size >= 1; size >>= 1) {
+  for (let size = Math.ceil(faults.length / 2); size >= 1; size >>= 1) {
     for (let from = 0; from < faults.length; from += size) {
       yield { ...plan, faults: faults.filter((_, index) => index < from || index >= from + size) };
     }
   }
-  for (const wanted of [1, heights >> 1]) if (wanted < heights) yield { ...plan, heights: wanted };
+  for (const wanted of [1, heights >> 1]) if (wanted >= 1 && wanted < heights) yield { ...plan, heights: wanted };
   const lastMs = Math.max(0, ...faults.map(({ atMs, forMs }) => atMs + forMs));
   if (lastMs < plan.stormMs) yield { ...plan, stormMs: lastMs };
   if (changes.length > 0) yield { ...plan, changes: [] };

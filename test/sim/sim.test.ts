@@ -43,7 +43,7 @@ t.test('a plan has at least five faults, and comes from its seed alone', async (
 });
 
 t.test('the same seed gives the same trace, another seed another one', { timeout: TIMEOUT_MS }, async (t) => {
-  for (const seed of [7, 32, 151]) {
+  for (const seed of [7, 100, 151]) {
     const [once, again, other] = [await simulate(drawPlan(seed)), await simulate(drawPlan(seed)), await simulate(drawPlan(seed + 1))];
     t.equal(once.trace, again.trace, `seed ${seed}`);
     t.not(once.trace, other.trace);
