@@ -40,7 +40,7 @@ export async function measureCommits(dir: string): Promise<CommitFigures> {
     const [node] = localnet.nodes;
     if (node === undefined) throw new Error('a localnet without nodes');
     const maker = await openClaimMaker(localnet);
-    const latencyMs = await latencies(node, maker);
+    const latencyMs = await commitLatencies(node, maker, { samples: SAMPLES, boundMs: LATENCY_BOUND_MS });
     const load = await throughput(node, maker);
     return { latencyMs, ...load, idleRssMiB, loadedRssMiB: await largestRss(localnet) };
   } catch (error) {
@@ -66,11 +66,15 @@ async function submit(node: LocalnetNode, bytes: Uint8Array): Promise<number> {
   return performance.now() - started;
 }
 
-/** One claim at a time on an otherwise idle network. */
-async function latencies(node: LocalnetNode, maker: ClaimMaker): Promise<CommitFigures['latencyMs']> {
-  const deadline = performance.now() + LATENCY_BOUND_MS;
+/** One claim at a time; as many as fit into the bound. */
+export async function commitLatencies(
+  node: LocalnetNode,
+  maker: ClaimMaker,
+  { samples, boundMs }: { readonly samples: number; readonly boundMs: number },
+): Promise<CommitFigures['latencyMs']> {
+  const deadline = performance.now() + boundMs;
   const times: number[] = [];
-  for (let count = 0; count < WARM_UP + SAMPLES && performance.now() < deadline; count += 1) {
+  for (let count = 0; count < WARM_UP + samples && performance.now() < deadline; count += 1) {
     const time = await submit(node, maker.make(1).bytes);
     if (count >= WARM_UP) times.push(time);
   }

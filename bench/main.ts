@@ -1,6 +1,7 @@
 /**
- * `npm run bench`: measures primitives, the floor of a commit and a real network of four authorities, prints one table and writes the figures
- * to .cairn/bench.json. Bounded to about three minutes. Never fails for a slow figure: it says what was wished and what came.
+ * `npm run bench`: measures primitives, the floor of a commit, a real network of four authorities, a serving node and a node that catches up;
+ * prints one table and writes the figures to .cairn/bench.json. Bounded to about six minutes. Never fails for a slow figure: it says what was
+ * wished and what came.
  */
 
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -10,11 +11,12 @@ import { parseArgs } from 'node:util';
 import { type CatchUpFigures, measureCatchUp } from './catch-up.ts';
 import { type CommitFigures, measureCommits } from './commits.ts';
 import { type Floor, floorOf, measureFloor } from './floor.ts';
+import { type MirrorFigures, measureMirror, type Pair } from './mirror.ts';
 import { measurePrimitives } from './primitives.ts';
 import { type Figure, formatFigures } from './table.ts';
 
-const USAGE = 'usage: npm run bench -- [--only primitives|floor|network|catch-up]\n';
-const PARTS = ['primitives', 'floor', 'network', 'catch-up'] as const;
+const USAGE = 'usage: npm run bench -- [--only primitives|floor|network|mirror|catch-up]\n';
+const PARTS = ['primitives', 'floor', 'network', 'mirror', 'catch-up'] as const;
 
 /** Resolves with the exit code. */
 export async function main(args: readonly string[], { root }: { readonly root: string }): Promise<number> {
@@ -32,6 +34,9 @@ export async function main(args: readonly string[], { root }: { readonly root: s
     if (floor !== null) figures.push(...floorFigures(floor));
     if (floor !== null && wanted('network')) {
       figures.push(...networkFigures(await progress('four authorities', measureCommits(path.join(folder, 'network'))), floor));
+    }
+    if (wanted('mirror')) {
+      figures.push(...mirrorFigures(await progress('a mirror beside docker-registry', measureMirror(path.join(folder, 'mirror')))));
     }
     if (wanted('catch-up')) figures.push(...(await catchUps(path.join(folder, 'catch-up'))));
     figures.push(...(await testTime(root)));
@@ -107,6 +112,29 @@ function networkFigures(commits: CommitFigures, floor: Floor): readonly Figure[]
     { name: 'commit latency p99 under load', value: commits.loadLatencyMs.p99, unit: 'ms' },
     { name: 'memory of an idle node (RSS)', value: commits.idleRssMiB, unit: 'MiB', wish: { atMost: 150 } },
     { name: 'memory of a node after the load (RSS)', value: commits.loadedRssMiB, unit: 'MiB' },
+  ];
+}
+
+function mirrorFigures({ tool, hasBaseline, big, ...warm }: MirrorFigures): readonly Figure[] {
+  if (!hasBaseline) process.stderr.write('bench: docker-registry is not installed: nothing to compare a mirror with\n');
+  const beside = (name: string, { node, baseline }: Pair, unit: string, ratioAtLeast: number): Figure => {
+    const figure = { name: `${name} (${tool})`, value: node, unit };
+    return hasBaseline ? { ...figure, floor: { name: 'docker-registry', value: baseline }, wish: { ratioAtLeast } } : figure;
+  };
+  return [
+    beside('warm 100 MiB, 1 connection', warm.oneConnection, 'MiB/s', 0.85),
+    beside('warm 100 MiB, 8 connections', warm.eightConnections, 'MiB/s', 1.1),
+    beside('small answers, 32 connections', warm.manifests, '/s', 5),
+    { name: `2 GiB to 8 clients (${tool})`, value: big.mibPerSecond, unit: 'MiB/s' },
+    { name: 'memory of the node before it (RSS)', value: big.rssBeforeMiB, unit: 'MiB' },
+    { name: 'memory of the node at its peak (RSS)', value: big.rssPeakMiB, unit: 'MiB', wish: { atMost: 300 } },
+    {
+      name: `commit latency p50 meanwhile (${big.commitSamples} commits)`,
+      value: big.commitMs,
+      unit: 'ms',
+      floor: { name: 'the same node when idle', value: big.idleCommitMs },
+      wish: { ratioAtMost: 3 },
+    },
   ];
 }
 

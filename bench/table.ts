@@ -6,7 +6,12 @@ export interface Figure {
   readonly unit: string;
   /** What the same run measured as the least, or the most, that can be. */
   readonly floor?: { readonly name: string; readonly value: number };
-  readonly wish?: { readonly atMost: number } | { readonly atLeast: number };
+  /** Of the value, or of its ratio to the floor. */
+  readonly wish?:
+    | { readonly atMost: number }
+    | { readonly atLeast: number }
+    | { readonly ratioAtMost: number }
+    | { readonly ratioAtLeast: number };
 }
 
 /** Of the values, at q from 0 to 1; NaN for none. */
@@ -33,10 +38,17 @@ export function formatFigures(figures: readonly Figure[]): string {
   return [line(head), line(widths.map((width) => '-'.repeat(width))), ...rows.map(line)].join('\n');
 }
 
-function wishOf({ wish, value }: Figure): string {
+function wishOf({ wish, value, floor }: Figure): string {
   if (wish === undefined) return '';
-  const [sign, bound, reached] = 'atMost' in wish ? ['≤', wish.atMost, value <= wish.atMost] : ['≥', wish.atLeast, value >= wish.atLeast];
-  return `${sign} ${bound}: ${reached ? 'reached' : 'not reached'}`;
+  const ratio = floor === undefined ? Number.NaN : value / floor.value;
+  if ('atMost' in wish) return told(`≤ ${wish.atMost}`, value <= wish.atMost, value);
+  if ('atLeast' in wish) return told(`≥ ${wish.atLeast}`, value >= wish.atLeast, value);
+  if ('ratioAtMost' in wish) return told(`≤ ${wish.ratioAtMost} ×`, ratio <= wish.ratioAtMost, ratio);
+  return told(`≥ ${wish.ratioAtLeast} ×`, ratio >= wish.ratioAtLeast, ratio);
+}
+
+function told(bound: string, isReached: boolean, found: number): string {
+  return `${bound}: ${Number.isNaN(found) ? 'unknown' : isReached ? 'reached' : 'not reached'}`;
 }
 
 function rounded(value: number): string {

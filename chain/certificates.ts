@@ -137,9 +137,12 @@ export function checkEndorsements(view: ChainView, sealed: SealedTransaction, ti
 export function endorsementSignatures(view: ChainView, sealed: SealedTransaction, sha256: Sha256): readonly SignatureItem[] {
   const id = transactionId(sha256, sealed.claims);
   const name = digestToHex(id);
+  // They mostly expire together, and then sign the same bytes.
+  const messages = new Map<number, Uint8Array>();
   const endorsements = sealed.endorsements.flatMap(({ nodeId, expiresMs, signature }) => {
     const publicKey = nodeKeyAt(view, view.height + 1, nodeId);
-    const message = endorsementPayload(view.chainId, id, expiresMs);
+    const message = messages.get(expiresMs) ?? endorsementPayload(view.chainId, id, expiresMs);
+    messages.set(expiresMs, message);
     return publicKey === null ? [] : [{ publicKey, message, signature, about: `endorsement of ${name} by ${digestToHex(nodeId)}` }];
   });
   return [...endorsements, ...consentSignatures(view.chainId, sealed, sha256)];

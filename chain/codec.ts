@@ -6,22 +6,26 @@
 
 import { Reader } from './reader.ts';
 import { type ScanLimits, scan } from './scan.ts';
-import type { RecordShape, Schema, Shape } from './schema.ts';
+import type { FieldShape, RecordShape, Schema, Shape } from './schema.ts';
 import { Writer } from './writer.ts';
 
 export type Decoded<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly reason: string };
 
+/** Encodings never nest, so one writer and its buffer serve all of them. */
+const WRITER = new Writer();
+
 /** The one encoding of `value`. Throws a TypeError on a value that the schema refuses: that is a bug of the caller. */
 export function encode<T>(schema: Schema<T>, value: T): Uint8Array {
-  const writer = new Writer();
-  const refusal = write(writer, schema.shape, value);
+  WRITER.begin();
+  const refusal = write(WRITER, schema.shape, value);
   if (refusal !== null) throw new TypeError(`cannot encode: ${refusal}`);
-  return writer.finish();
+  return WRITER.finish();
 }
 
 /** Null when the schema takes the value, else what was wrong and where. */
 export function refusalOf<T>(schema: Schema<T>, value: unknown): string | null {
-  return write(new Writer(), schema.shape, value);
+  WRITER.begin();
+  return write(WRITER, schema.shape, value);
 }
 
 /** The value of received bytes, whose encoding is then exactly these bytes; byte strings in it are copies. Never throws. */
@@ -94,10 +98,13 @@ function writeRecord(writer: Writer, shape: RecordShape, value: unknown): string
   if (count !== fields.length)
     return `expected the keys ${fields.map((field) => field.name).join(', ')}, got ${Object.keys(value).join(', ')}`;
   writer.head(5, count);
-  for (const field of fields) {
-    if (!Object.hasOwn(value, field.name)) return `missing key ${field.name}`;
+  for (let index = 0; index < count; index += 1) {
+    const field = fields[index] as FieldShape;
+    const inner = value[field.name];
+    // No schema takes undefined, so that only then it is worth asking whether the key is there.
+    if (inner === undefined && !Object.hasOwn(value, field.name)) return `missing key ${field.name}`;
     writer.raw(field.keyBytes);
-    const refusal = write(writer, field.shape, value[field.name]);
+    const refusal = write(writer, field.shape, inner);
     if (refusal !== null) return `${field.name}: ${refusal}`;
   }
   return null;

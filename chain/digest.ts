@@ -19,9 +19,20 @@ export function asDigest(value: Uint8Array): Digest {
   return value as Digest;
 }
 
-/** 64 lower-case hex digits. */
+/** Code units of the 16 digits. */
+const HEX_DIGITS: readonly number[] = Array.from('0123456789abcdef', (digit) => digit.charCodeAt(0));
+/** Where the digits of one digest are laid out; overwritten by the next. */
+const hexUnits: number[] = Array.from({ length: 64 }, () => 0);
+
+/** 64 lower-case hex digits. In one piece: it mostly becomes a key of a map, and a text of many pieces would first be joined for that. */
 export function digestToHex(digest: Digest): string {
-  return bytesToHex(digest);
+  if (digest.length !== 32) throw new RangeError(`expected a digest of 32 bytes, got ${digest.length}`);
+  for (let index = 0; index < 32; index += 1) {
+    const byte = digest[index] as number;
+    hexUnits[2 * index] = HEX_DIGITS[byte >> 4] as number;
+    hexUnits[2 * index + 1] = HEX_DIGITS[byte & 15] as number;
+  }
+  return String.fromCharCode.apply(null, hexUnits);
 }
 
 /** From 64 lower-case hex digits; throws a RangeError otherwise. */

@@ -36,10 +36,22 @@ const voteContent = record({
 const proposalContent = record({ height: uint(), round: uint(), blockId: digest, validRound: nullable(uint()), nodeId: digest });
 const faultContent = record({ kind: oneOf('duplicateVote', 'duplicateProposal'), said: array(bytes(512), 2) });
 
-/** Identity of a transaction: of the list of its claims, without endorsements or consents. */
-export function transactionId(sha256: Sha256, claims: readonly Claim[]): Digest {
-  return sha256(encode(claimList, claims));
+type DigestOf<T> = (sha256: Sha256, value: T) => Digest;
+
+/** Works it out once for each object: structures are never changed once they are made, and are asked for their names again and again. */
+function once<T extends object>(digestOf: DigestOf<T>): DigestOf<T> {
+  const known = new WeakMap<T, Digest>();
+  return (sha256, value) => {
+    const before = known.get(value);
+    if (before !== undefined) return before;
+    const digest = digestOf(sha256, value);
+    known.set(value, digest);
+    return digest;
+  };
 }
+
+/** Identity of a transaction: of the list of its claims, without endorsements or consents. */
+export const transactionId: DigestOf<readonly Claim[]> = once((sha256, claims) => sha256(encode(claimList, claims)));
 
 /** Identity of one claim; what a new key's consent signs. */
 export function claimDigest(sha256: Sha256, claim: Claim): Digest {
@@ -50,22 +62,16 @@ export function claimDigest(sha256: Sha256, claim: Claim): Digest {
  * Names exactly one set of sealed bytes to fetch, endorsements and consents included. It is their leaf hash in `transactionsRoot`, so that a
  * list of these digests is checked against a header before any of the bytes are there.
  */
-export function sealedDigest(sha256: Sha256, sealed: SealedTransaction): Digest {
-  return logLeafHash(sha256, encode(sealedTransaction, sealed));
-}
+export const sealedDigest: DigestOf<SealedTransaction> = once((sha256, sealed) => logLeafHash(sha256, encode(sealedTransaction, sealed)));
 
-export function blockIdOf(sha256: Sha256, header: BlockHeader): Digest {
-  return sha256(encode(blockHeader, header));
-}
+export const blockIdOf: DigestOf<BlockHeader> = once((sha256, header) => sha256(encode(blockHeader, header)));
 
-export function validatorSetDigest(sha256: Sha256, set: ValidatorSetRecord): Digest {
-  return sha256(encode(validatorSet, set));
-}
+export const validatorSetDigest: DigestOf<ValidatorSetRecord> = once((sha256, set) => sha256(encode(validatorSet, set)));
 
 /** Digest of a whole certificate, signatures included: honest nodes hold different ones for one block. */
-export function certificateDigest(sha256: Sha256, certificate: CommitCertificateRecord): Digest {
-  return sha256(encode(commitCertificate, certificate));
-}
+export const certificateDigest: DigestOf<CommitCertificateRecord> = once((sha256, certificate) =>
+  sha256(encode(commitCertificate, certificate)),
+);
 
 /** Identity of a fault: the two things said, without signatures and in the order of their encodings, whichever was heard first. */
 export function evidenceId(sha256: Sha256, evidence: EvidenceRecord): Digest {

@@ -15,7 +15,7 @@ const votePayloadSchema = tuple(oneOf('cairn/vote/1'), digest, oneOf('prevote', 
 const proposalPayloadSchema = tuple(oneOf('cairn/proposal/1'), digest, uint(), uint(), digest, nullable(uint()));
 const endorsementPayloadSchema = tuple(oneOf('cairn/endorsement/1'), digest, digest, uint());
 const candidatePayloadSchema = tuple(oneOf('cairn/candidate/1'), digest, digest, fixedBytes(32));
-const refusalPayloadSchema = tuple(oneOf('cairn/refusal/1'), digest, digest, text(512));
+const refusalPayloadSchema = tuple(oneOf('cairn/refusal/1'), digest, digest, text(512), uint());
 const requestPayloadSchema = tuple(oneOf('cairn/request/1'), digest, requestSubject, fixedBytes(32), uint());
 const statusPayloadSchema = tuple(oneOf('cairn/status/1'), digest, uint(), digest, uint());
 const consentPayloadSchema = tuple(oneOf('cairn/consent/1'), digest, digest, oneOf('network', 'consensus', 'checkpoint'));
@@ -45,8 +45,11 @@ export function candidatePayload(chainId: Digest, transactionId: Digest, author:
 }
 
 /** Signed with the consensus key. */
-export function refusalPayload(chainId: Digest, transactionId: Digest, reason: string): Uint8Array {
-  return encode(refusalPayloadSchema, ['cairn/refusal/1', chainId, transactionId, reason]);
+export function refusalPayload(
+  chainId: Digest,
+  refusal: { readonly transactionId: Digest; readonly reason: string; readonly timeMs: number },
+): Uint8Array {
+  return encode(refusalPayloadSchema, ['cairn/refusal/1', chainId, refusal.transactionId, refusal.reason, refusal.timeMs]);
 }
 
 /** Signed with the asking node's network key, `author` in raw bytes. `timeMs`: when it was asked, by that node's clock. */

@@ -4,7 +4,6 @@
  * Follows docs/SPEC.md §4. Never touches a disk: nodes are read through a synchronous port and new ones are handed back.
  */
 
-import { concatBytes } from '@noble/hashes/utils.js';
 import { asDigest, type Digest, digestToHex, type Sha256, sameBytes } from './digest.ts';
 import { array, digest, type Infer, nullable, record } from './schema.ts';
 
@@ -209,7 +208,11 @@ function readNode(reader: TreeReader, hash: Digest): Uint8Array {
 }
 
 function nodeBytes(tag: number, left: Digest, right: Digest): Uint8Array {
-  return concatBytes(Uint8Array.of(tag), left, right);
+  const bytes = new Uint8Array(NODE_BYTES);
+  bytes[0] = tag;
+  bytes.set(left, 1);
+  bytes.set(right, 33);
+  return bytes;
 }
 
 function leftOf(node: Uint8Array): Digest {

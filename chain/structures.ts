@@ -165,7 +165,7 @@ export const candidate = record({ claims: claimList, consents: array(consent, MA
 export type Candidate = Infer<typeof candidate>;
 
 /** A signed refusal of a candidate, with the reason. Signed with the consensus key. */
-export const refusal = record({ transactionId: digest, nodeId: digest, reason: text(512), signature });
+export const refusal = record({ transactionId: digest, nodeId: digest, reason: text(512), timeMs: time, signature });
 export type Refusal = Infer<typeof refusal>;
 
 /** What a node asks the authorities for: a package, and its version or a label of it (Docker digest or tag). */

@@ -4,10 +4,21 @@
 
 import { utf8ToBytes } from '@noble/hashes/utils.js';
 
-/** Lives for one encoding. Every method answers null, or why it could not write. */
+/** What a writer keeps of its buffer between two encodings at most. */
+const KEPT_BYTES = 65_536;
+/** Up to here a loop copies faster than a call. */
+const SHORT_BYTES = 64;
+
+/** Serves one encoding after another, each begun by `begin`. Every method answers null, or why it could not write. */
 export class Writer {
   #buffer: Uint8Array = new Uint8Array(512);
   #length = 0;
+
+  /** Forgets what was written before. */
+  begin(): void {
+    this.#length = 0;
+    if (this.#buffer.length > KEPT_BYTES) this.#buffer = new Uint8Array(512);
+  }
 
   /** An item's head: major type and argument, in the shortest form. */
   head(major: number, argument: number): null {
@@ -33,24 +44,31 @@ export class Writer {
   text(value: string): string | null {
     const start = this.#length;
     this.head(3, value.length);
-    this.#reserve(value.length);
-    for (let index = 0; index < value.length; index += 1) {
+    const { length } = value;
+    this.#reserve(length);
+    const buffer = this.#buffer;
+    const from = this.#length;
+    for (let index = 0; index < length; index += 1) {
       const unit = value.charCodeAt(index);
       if (unit > 0x7f) {
         this.#length = start;
         return this.#wideText(value);
       }
-      this.#buffer[this.#length + index] = unit;
+      buffer[from + index] = unit;
     }
-    this.#length += value.length;
+    this.#length = from + length;
     return null;
   }
 
   /** Bytes that are an encoding already. */
   raw(value: Uint8Array): null {
-    this.#reserve(value.length);
-    this.#buffer.set(value, this.#length);
-    this.#length += value.length;
+    const { length } = value;
+    this.#reserve(length);
+    const buffer = this.#buffer;
+    const start = this.#length;
+    if (length > SHORT_BYTES) buffer.set(value, start);
+    else for (let index = 0; index < length; index += 1) buffer[start + index] = value[index] as number;
+    this.#length = start + length;
     return null;
   }
 

@@ -133,6 +133,16 @@ export class BlobStore {
     return reader;
   }
 
+  /** Where a committed file lies, for a reader of its own with the same checks; null when it is not held. */
+  locate(file: FileIdentity): StoredPaths | null {
+    return this.has(file) ? pathsOf(digestToHex(file.sha256)) : null;
+  }
+
+  /** What such a reader found rotten: the file is put away, unless another one has taken its place. */
+  putAway(file: FileIdentity, finding: Finding): Promise<void> {
+    return this.#quarantine(pathsOf(digestToHex(file.sha256)), file, finding);
+  }
+
   /** Takes synced files of the same disk into the store, by rename; the caller answers for what they are. */
   async adopt(file: FileIdentity, from: { readonly bytes: string; readonly leaves: string | null }): Promise<void> {
     const { files } = this.#deps;

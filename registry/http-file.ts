@@ -1,23 +1,25 @@
 /**
  * Answers a GET or HEAD with one committed file: ranges, validators, digests, and bytes that go out as fast as the client takes them.
- * Follows RFC 9110 (Range, If-Range, If-None-Match), RFC 9530 (Repr-Digest) and RFC 3230 (Digest). Two small buffers per answer, whatever
- * the client's speed; a byte leaves only after its run was verified.
+ * Follows RFC 9110 (Range, If-Range, If-None-Match), RFC 9530 (Repr-Digest) and RFC 3230 (Digest). A byte leaves only after its run
+ * was verified.
  */
 
 import type { ServerResponse } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type FileEntry, formatDigest } from '../chain/index.ts';
+import { type BufferPool, pump } from './byte-pump.ts';
 import type { ByteSource } from './download.ts';
 import { RegistryError } from './error.ts';
 import { type HttpRefusal, refusalOfError, sendRefusal } from './http-errors.ts';
+import { type AnswerFront, MAX_REPEATED_BYTES } from './http-front.ts';
 import type { Logger, Timers } from './ports.ts';
-
-const BUFFER_BYTES = 262_144;
 
 export interface FileAnswerDeps {
   readonly open: (file: FileEntry, options: { readonly signal: AbortSignal }) => Promise<ByteSource>;
   readonly timers: Timers;
   readonly log: Logger;
+  readonly buffers: BufferPool;
+  readonly front?: AnswerFront | undefined;
   /** A client that takes nothing for so long is cut off. */
   readonly clientStallMs: number;
   /** How a refusal is written. Default: `sendRefusal`. */
@@ -29,12 +31,19 @@ export interface FileAnswerDeps {
 /** The range asked for, the whole file (null), or one that can't be satisfied. */
 export type WantedRange = { readonly from: number; readonly to: number } | 'unsatisfiable' | null;
 
+interface Exchange {
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+}
+
+interface Wanted {
+  readonly file: FileEntry;
+  readonly etag: string;
+  readonly range: Exclude<WantedRange, 'unsatisfiable'>;
+}
+
 /** Sends the file. A HEAD says 200 only when the bytes can be had. */
-export async function sendFile(
-  deps: FileAnswerDeps,
-  exchange: { request: FastifyRequest; reply: FastifyReply },
-  file: FileEntry,
-): Promise<FastifyReply> {
+export async function sendFile(deps: FileAnswerDeps, exchange: Exchange, file: FileEntry): Promise<FastifyReply> {
   const { request, reply } = exchange;
   const etag = `"${formatDigest(file.digests.sha256)}"`;
   const isHead = request.method === 'HEAD';
@@ -52,15 +61,26 @@ export async function sendFile(
     const message = `the file has ${file.sizeBytes} bytes`;
     return (deps.refuse ?? sendRefusal)(reply, { status: 416, code: 'RANGE_NOT_SATISFIABLE', message });
   }
+  if (await handOver(deps, exchange, { file, etag, range })) return reply;
   return await answer(deps, exchange, { file, etag, range });
 }
 
+/** True when the front sends the bytes: these are the headers that go before them. A small file is sent from here, and repeated there. */
+async function handOver(deps: FileAnswerDeps, { request, reply }: Exchange, { file, etag, range }: Wanted): Promise<boolean> {
+  if (request.method === 'HEAD' || file.sizeBytes <= MAX_REPEATED_BYTES) return false;
+  const { from, to } = range ?? { from: 0, to: file.sizeBytes };
+  const terms = await deps.front?.handOver(request, { file, from, to });
+  if (terms === undefined || terms === null) return false;
+  if (range !== null) reply.header('content-range', `bytes ${from}-${to - 1}/${file.sizeBytes}`);
+  reply
+    .code(range === null ? 200 : 206)
+    .headers({ ...headersOf(file, etag), ...deps.headers, ...terms })
+    .send();
+  return true;
+}
+
 /** The headers, and after them the bytes, verified while they are read. */
-async function answer(
-  deps: FileAnswerDeps,
-  exchange: { request: FastifyRequest; reply: FastifyReply },
-  wanted: { readonly file: FileEntry; readonly etag: string; readonly range: Exclude<WantedRange, 'unsatisfiable'> },
-): Promise<FastifyReply> {
+async function answer(deps: FileAnswerDeps, exchange: Exchange, wanted: Wanted): Promise<FastifyReply> {
   const { request, reply } = exchange;
   const { file, etag, range } = wanted;
   const client = watchClient(request);
@@ -76,7 +96,8 @@ async function answer(
   const { from, to } = range ?? { from: 0, to: file.sizeBytes };
   const headers = { ...headersOf(file, etag), 'content-length': String(to - from), ...deps.headers };
   const ranged = range === null ? headers : { ...headers, 'content-range': `bytes ${from}-${to - 1}/${file.sizeBytes}` };
-  reply.raw.writeHead(range === null ? 200 : 206, ranged);
+  const repeatable = range === null && to <= MAX_REPEATED_BYTES ? deps.front?.repeatable(request) : {};
+  reply.raw.writeHead(range === null ? 200 : 206, { ...ranged, ...repeatable });
   try {
     if (request.method !== 'HEAD') await pump(deps, { source, response: reply.raw, gone: client.gone }, { from, to });
     reply.raw.end();
@@ -155,49 +176,5 @@ function headOfPipeline(response: ServerResponse, gone: AbortSignal): Promise<vo
     };
     response.once('socket', turn);
     gone.addEventListener('abort', left, { once: true });
-  });
-}
-
-interface Ends {
-  readonly source: ByteSource;
-  readonly response: ServerResponse;
-  readonly gone: AbortSignal;
-}
-
-/** Reads into one buffer while the other is on its way; a buffer is used again only when the socket has taken it. */
-async function pump(deps: FileAnswerDeps, ends: Ends, range: { readonly from: number; readonly to: number }): Promise<void> {
-  const size = Math.min(BUFFER_BYTES, range.to - range.from);
-  const buffers = [new Uint8Array(size), new Uint8Array(size)];
-  let sending: Promise<void> = Promise.resolve();
-  for (let position = range.from, turn = 0; position < range.to; turn += 1) {
-    const target = (buffers[turn % 2] ?? new Uint8Array(size)).subarray(0, Math.min(size, range.to - position));
-    const read = await ends.source.read(target, position);
-    await sending;
-    if (read === 0) throw new Error(`the file ended at ${position}, expected ${range.to}`);
-    sending = send(deps, ends, target.subarray(0, read));
-    // Awaited in the next turn or below; a failure in between must not count as unhandled.
-    sending.catch(() => undefined);
-    position += read;
-  }
-  await sending;
-}
-
-function send(deps: FileAnswerDeps, ends: Ends, chunk: Uint8Array): Promise<void> {
-  const { response, gone } = ends;
-  return new Promise((resolve, reject) => {
-    const settle = (error: Error | null | undefined): void => {
-      stalled.cancel();
-      gone.removeEventListener('abort', closed);
-      if (error) reject(error);
-      else resolve();
-    };
-    const closed = (): void => settle(new Error('the client closed the connection'));
-    const stalled = deps.timers.set(deps.clientStallMs, () => {
-      response.destroy();
-      settle(new Error('the client took nothing for too long'));
-    });
-    gone.addEventListener('abort', closed, { once: true });
-    if (gone.aborted) closed();
-    else response.write(chunk, settle);
   });
 }

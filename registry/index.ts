@@ -2,12 +2,14 @@
 
 export { BlobStore } from './blob-store.ts';
 export type { FileIdentity } from './blob-writer.ts';
+export { BufferPool, pump } from './byte-pump.ts';
 export { RegistryError } from './error.ts';
 export { genericChecker } from './generic/checker.ts';
 export { addArtifactClaim, fileEntryOf } from './generic/claim.ts';
 export { formatPurl } from './generic/coordinates.ts';
 export { genericRoutes } from './generic/routes.ts';
 export { StagedVersions } from './generic/staged-versions.ts';
+export { type AnswerFront, MAX_REPEATED_BYTES } from './http-front.ts';
 export { parseTarget } from './http-names.ts';
 export { tokenCheck } from './http-upload.ts';
 export { Library, type LibraryOptions } from './library.ts';
@@ -53,3 +55,4 @@ export type {
   Resolution,
   Resolver,
 } from './types.ts';
+export { type Finding, type StoredPaths, VerifiedFiles, type VerifiedReader } from './verified-reader.ts';

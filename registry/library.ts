@@ -13,6 +13,7 @@ import type { Clock, FileSystem, Logger, PeerJudge, PeerRequests, ProviderDirect
 import type { Staging } from './staging.ts';
 import { fetchFile, type TransferOptions } from './transfer.ts';
 import type { Ledger } from './types.ts';
+import type { StoredPaths } from './verified-reader.ts';
 
 export interface LibraryOptions {
   readonly transfer: TransferOptions;
@@ -64,6 +65,15 @@ export class Library {
   async open(entry: FileEntry, options: { readonly signal?: AbortSignal } = {}): Promise<ByteSource> {
     const file = identityOf(entry);
     return new LibraryReader(await this.#source(file, options.signal), () => this.#source(file, options.signal));
+  }
+
+  /** Where the file lies in this node's store, for who reads it there by itself and counts what it read; null when it doesn't. */
+  async locate(entry: FileEntry): Promise<StoredPaths | null> {
+    const { blobs, staging, log } = this.#deps;
+    const file = identityOf(entry);
+    const paths = blobs.has(file) || (await staging.promote(file)) ? blobs.locate(file) : null;
+    if (paths !== null) log.info({ sha256: formatDigest(file.sha256), sizeBytes: file.sizeBytes, step: 'local' }, 'file request');
+    return paths;
   }
 
   /** Makes sure that the file lies in this node's store; fetches it when it doesn't. Throws as `open` does. */

@@ -18,6 +18,11 @@ export interface StagingOptions {
   readonly expiryMs: number;
 }
 
+export interface StagingWriteOptions extends WriteOptions {
+  /** Dropped after so long where nobody holds or commits it; never later than all others are. */
+  readonly keepMs?: number;
+}
+
 export interface StagingDeps {
   readonly files: FileSystem;
   readonly clock: Clock;
@@ -64,7 +69,7 @@ export class Staging {
   }
 
   /** A writer whose commit stages the file. Beyond the quota it fails with STAGING_FULL. */
-  async write(options: WriteOptions): Promise<BlobWriter> {
+  async write({ keepMs = this.#options.expiryMs, ...options }: StagingWriteOptions): Promise<BlobWriter> {
     await this.expire();
     return this.#deps.blobs.openWriter({
       ...options,
@@ -72,7 +77,7 @@ export class Staging {
       release: (sizeBytes) => {
         this.#reservedBytes -= sizeBytes;
       },
-      settle: (written, temporary) => this.#settle(written, temporary),
+      settle: (written, temporary) => this.#settle(written, temporary, Math.min(keepMs, this.#options.expiryMs)),
     });
   }
 
@@ -142,7 +147,11 @@ export class Staging {
     return { quotaBytes: this.#options.quotaBytes, usedBytes: this.#usedBytes, files: this.#staged.size };
   }
 
-  async #settle(written: WrittenFile, temporary: { readonly bytes: string; readonly leaves: string | null }): Promise<void> {
+  async #settle(
+    written: WrittenFile,
+    temporary: { readonly bytes: string; readonly leaves: string | null },
+    keepMs: number,
+  ): Promise<void> {
     const { files, clock } = this.#deps;
     const hex = digestToHex(written.sha256);
     const paths = pathsOf(hex);
@@ -150,7 +159,7 @@ export class Staging {
     await files.rename(temporary.bytes, paths.bytes);
     await files.syncFolder(STAGING);
     const { sha256, sizeBytes, piecesRoot } = written;
-    const expiresMs = Math.max(this.#staged.get(hex)?.expiresMs ?? 0, clock.nowMs() + this.#options.expiryMs);
+    const expiresMs = Math.max(this.#staged.get(hex)?.expiresMs ?? 0, clock.nowMs() + keepMs);
     this.#forget(hex);
     this.#keep(hex, { file: { sha256, sizeBytes, piecesRoot }, expiresMs });
   }

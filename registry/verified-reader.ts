@@ -171,12 +171,13 @@ class Reader implements VerifiedReader {
     const start = run * this.#runBytes;
     const end = Math.min(start + this.#runBytes, this.file.sizeBytes);
     const part = target.subarray(0, Math.min(target.length, end - position));
-    if (await this.#isVerified(run)) {
-      await this.#fill(part, position);
+    if (part.length === end - start) {
+      await this.#readRun(run, part);
       return part.length;
     }
-    const bytes = await this.#verify(run);
-    part.set(bytes.subarray(position - start, position - start + part.length));
+    // Side by side: a stat before the read would not see more than one beside it does.
+    const [isVerified] = await bothOf(this.#isVerified(run), this.#fill(part, position));
+    if (!isVerified) part.set((await this.#verified(run)).subarray(position - start, position - start + part.length));
     return part.length;
   };
 
@@ -203,11 +204,26 @@ class Reader implements VerifiedReader {
   };
 
   async #runBytesOf(run: number): Promise<Uint8Array> {
-    if (!(await this.#isVerified(run))) return this.#verify(run);
-    const start = run * this.#runBytes;
-    const bytes = new Uint8Array(Math.min(this.#runBytes, this.file.sizeBytes - start));
-    await this.#fill(bytes, start);
+    const bytes = this.#bufferOf(run);
+    await this.#readRun(run, bytes);
     return bytes;
+  }
+
+  /** Reads a whole run into `bytes`; hashes it unless that was done. */
+  async #readRun(run: number, bytes: Uint8Array): Promise<void> {
+    const [isVerified] = await bothOf(this.#isVerified(run), this.#fill(bytes, run * this.#runBytes));
+    if (!isVerified) await this.#verify(run, bytes);
+  }
+
+  async #verified(run: number): Promise<Uint8Array> {
+    const bytes = this.#bufferOf(run);
+    await this.#fill(bytes, run * this.#runBytes);
+    await this.#verify(run, bytes);
+    return bytes;
+  }
+
+  #bufferOf(run: number): Uint8Array {
+    return new Uint8Array(Math.min(this.#runBytes, this.file.sizeBytes - run * this.#runBytes));
   }
 
   async #isVerified(run: number): Promise<boolean> {
@@ -220,14 +236,10 @@ class Reader implements VerifiedReader {
     return this.#deps.clock.nowMs() - (known.verifiedMs[run] ?? Number.NEGATIVE_INFINITY) < reverifyMs;
   }
 
-  async #verify(run: number): Promise<Uint8Array> {
+  async #verify(run: number, bytes: Uint8Array): Promise<void> {
     const { known } = this.#init;
-    const start = run * this.#runBytes;
-    const bytes = new Uint8Array(Math.min(this.#runBytes, this.file.sizeBytes - start));
-    await this.#fill(bytes, start);
     if (known.tree?.matches(run, bytes) !== true) throw await rotten(this.#deps, this.#init, `run ${run} does not match the leaf layer`);
     known.verifiedMs[run] = this.#deps.clock.nowMs();
-    return bytes;
   }
 
   /** Fills the target whole; a file that ends early or can't be read is rotten too. */
@@ -248,6 +260,12 @@ class Reader implements VerifiedReader {
       throw diskError(error, formatDigest(this.file.sha256));
     }
   }
+}
+
+/** Waits for both, also when one of them fails: nobody may write into a buffer that was given back. */
+async function bothOf<A, B>(left: Promise<A>, right: Promise<B>): Promise<readonly [A, B]> {
+  await Promise.allSettled([left, right]);
+  return [await left, await right];
 }
 
 async function rotten(

@@ -48,7 +48,7 @@ export function openAgreement(node: Identity, deps: NodeDeps, serving: Serving):
   const { chainId } = node.options;
   const mempool = new Mempool(DEFAULT_MEMPOOL_LIMITS, { head: serving.head, verifier: world.verifier, sha256, clock: world.clock });
   const marks = new Marks({ store: world.nodeStore, clock: world.clock });
-  const verdicts = new VerdictBook({ clock: world.clock, sha256 });
+  const verdicts = new VerdictBook({ clock: world.clock, sha256, endorsementMs: () => serving.head.parameters.endorsementMs });
   const claimCourier = new GossipClaimCourier({ ...world, ...serving, chainId, nodeId: node.nodeId, sha256, mempool, verdicts, log });
   if (!node.isAuthority) return { mempool, claimCourier, marks, verdicts, pool: null, images: null };
   const book = new EndorsementBook({ chainId, nodeId: node.nodeId, store: world.nodeStore, signer: world.signer, clock: world.clock });

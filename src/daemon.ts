@@ -9,7 +9,7 @@ import { join, resolve } from 'node:path';
 import { digestToHex } from '../chain/index.ts';
 import { openLevelStore } from '../chain/store/index.ts';
 import { chainIdOf, type GenesisDocument, KEYS_FOLDER, loadGenesis, loadNodeKeys } from '../genesis/index.ts';
-import { genericRoutes, ociRoutes, StagedVersions, tokenCheck } from '../registry/index.ts';
+import { BufferPool, genericRoutes, ociRoutes, StagedVersions, tokenCheck } from '../registry/index.ts';
 import { type Config, checkAgainstNetwork, loadConfig } from './config/index.ts';
 import { openEd25519Verifier } from './crypto/ed25519.ts';
 import { sha256 } from './crypto/sha256.ts';
@@ -181,9 +181,10 @@ async function openWorld(parts: Process): Promise<World> {
 }
 
 async function openHttp(parts: Process, world: World, node: CairnNode): Promise<Awaited<ReturnType<typeof startHttp>>> {
-  const { config, dataDir, log, metrics } = parts;
+  const { config, dataDir, log, metrics, fatal } = parts;
   const adminToken = await loadAdminToken(config, dataDir);
   const publishToken = await loadPublishToken(config, dataDir);
+  const buffers = new BufferPool();
   const versions = await StagedVersions.open({ files: world.storage, staging: node.staging, log });
   return await startHttp(
     { config, adminToken },
@@ -191,20 +192,31 @@ async function openHttp(parts: Process, world: World, node: CairnNode): Promise<
       operations: node.operations,
       metrics,
       log,
-      routes: (app) => {
+      fatal,
+      files: {
+        storage: resolve(dataDir, config['storage.path']),
+        reverifyMs: config['serve.reverifyMs'],
+        library: node.library,
+        blobs: node.blobs,
+        freshUntilMs: node.ledger.freshUntilMs,
+        onCommit: (listener) => void node.head.onCommit(listener),
+      },
+      routes: (app, front) => {
         genericRoutes(
           app,
           {
             ...node,
             ...world,
             log,
+            front,
+            buffers,
             versions,
             publishing: node.publications,
             mayWrite: publishToken === null ? () => false : tokenCheck([publishToken]),
           },
           { publishWaitMs: config['publish.waitMs'] },
         );
-        ociRoutes(app, { ...node, ...world, log, requesting: node.requests });
+        ociRoutes(app, { ...node, ...world, log, front, buffers, requesting: node.requests, onRead: metrics.metrics.bytesServed });
       },
     },
   );
@@ -213,7 +225,7 @@ async function openHttp(parts: Process, world: World, node: CairnNode): Promise<
 /** Gauges are read from the node itself at each scrape. */
 function observe(metrics: MetricsService, node: CairnNode): void {
   metrics.metrics.observe(async () => {
-    const { chain, consensus, set, artifacts, mempool, candidates, peers, disk } = await node.operations.status();
+    const { chain, consensus, set, ...counts } = await node.operations.status();
     return {
       height: chain.height,
       headTimeMs: chain.height === 0 ? null : chain.timeMs,
@@ -221,11 +233,7 @@ function observe(metrics: MetricsService, node: CairnNode): void {
       round: consensus?.round ?? 0,
       step: consensus?.step ?? null,
       validators: set.length,
-      artifacts,
-      mempool,
-      candidates,
-      peers,
-      disk,
+      ...counts,
     };
   });
 }

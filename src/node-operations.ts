@@ -5,17 +5,12 @@
 import {
   artifactClaim,
   artifactOf,
-  asDigest,
-  type BlockHeader,
   type Digest,
   decode,
   digestToHex,
   formatDigest,
-  type LogLeaf,
   MAX_SEALED_BYTES,
-  type SealedTransaction,
   type Sha256,
-  sameBytes,
   sealedTransaction,
   transactionId,
   validatorSetAt,
@@ -28,9 +23,10 @@ import type { Marks } from './claims/marks.ts';
 import type { AddResult, Mempool } from './claims/mempool.ts';
 import type { Publications } from './claims/publishing.ts';
 import { awaitCommit } from './commit-wait.ts';
-import { decodeBlock, type Head } from './ledger/head.ts';
+import type { Head } from './ledger/head.ts';
 import type { Members } from './ledger/members.ts';
 import type { StateLedger } from './ledger/state-ledger.ts';
+import { blockAt, readLog } from './log-reader.ts';
 import type {
   ArtifactSummary,
   AuthorityStatus,
@@ -53,8 +49,6 @@ import type { Requests } from './requests/requests.ts';
 import type { BlockSync } from './sync/block-sync.ts';
 
 const SUBMIT_TIMEOUT_MS = 30_000;
-/** Operations about one key that a query looks through. */
-const MAX_HISTORY = 10_000;
 
 export interface OperationsOptions {
   readonly version: string;
@@ -96,7 +90,7 @@ export class Operations implements NodeOperations {
   }
 
   readonly status = async (): Promise<NodeStatus> => {
-    const { head, sync, ledger, network, mempool, pool, blobs } = this.#deps;
+    const { head, sync, ledger, network, mempool, pool, blobs, requests } = this.#deps;
     const { version, name, nodeId, chainId, startedMs } = this.#options;
     const { height, blockId, timeMs } = head.view;
     return {
@@ -122,6 +116,8 @@ export class Operations implements NodeOperations {
       artifacts: head.store.counts.artifacts,
       mempool: mempool.size,
       candidates: pool?.size ?? 0,
+      requests: requests.size,
+      builds: requests.builds,
       disk: await blobs.usage(),
     };
   };
@@ -159,14 +155,7 @@ export class Operations implements NodeOperations {
 
   readonly ping = async (peerId: string): Promise<number> => await this.#deps.network.ping(peerId);
 
-  readonly log = async (query: LogQuery): Promise<readonly LogEntry[]> => {
-    const { store } = this.#deps.head;
-    const indexes = await this.#indexesOf(query);
-    return indexes.flatMap((index) => {
-      const leaf = store.leaf(index);
-      return leaf === null ? [] : this.#entryOf(leaf);
-    });
-  };
+  readonly log = async (query: LogQuery): Promise<readonly LogEntry[]> => await readLog(this.#deps, query);
 
   readonly markRemoval = async (target: string, reason: string | null): Promise<MarkResult> =>
     await this.#deps.publications.markRemoval(target, reason);
@@ -180,7 +169,7 @@ export class Operations implements NodeOperations {
   readonly buildStatus = async (id: string): Promise<BuildStatus | null> => await this.#builds.status(id);
 
   readonly block = (height: number): BlockSummary | null => {
-    const found = this.#blockAt(height);
+    const found = blockAt(this.#deps.head, height);
     if (found === null) return null;
     const { header } = found;
     return {
@@ -233,62 +222,6 @@ export class Operations implements NodeOperations {
       return { nodeId, name: node.name, peerId, power: powers.get(nodeId) ?? 0, connected: connected.has(peerId) };
     });
   }
-
-  #blockAt(height: number): { readonly header: BlockHeader; readonly transactions: readonly SealedTransaction[] } | null {
-    const stored = this.#deps.head.store.block(height);
-    const block = stored === null ? null : decodeBlock(stored.block);
-    return block?.ok === true ? block.value : null;
-  }
-
-  async #indexesOf(query: LogQuery): Promise<readonly number[]> {
-    if (query.key !== null) return await this.#historyOf(query.key, query);
-    return query.package === null ? this.#logIndexes(query) : await this.#historyOfPackage(query.package, query);
-  }
-
-  /** Places in the log of the operations about one package: its versions and its names. */
-  async #historyOfPackage(name: string, query: LogQuery): Promise<readonly number[]> {
-    const { store } = this.#deps.head;
-    const found = await Promise.all(
-      [`artifact|${name}|`, `name|${name}|`].map((prefix) => store.histories(prefix, { limit: MAX_HISTORY })),
-    );
-    const wanted = found.flat().filter((entry) => entry.height >= query.fromHeight);
-    const indexes = wanted.map((entry) => entry.logIndex).sort((left, right) => (query.latest ? right - left : left - right));
-    return indexes.slice(0, query.limit);
-  }
-
-  /** Places in the log of the whole chain from a height on. */
-  #logIndexes(query: LogQuery): readonly number[] {
-    const { store, view } = this.#deps.head;
-    const first = query.fromHeight <= 1 ? 0 : (store.header(query.fromHeight - 1)?.logSize ?? view.logRange.size);
-    const count = Math.min(query.limit, view.logRange.size - first);
-    return Array.from({ length: Math.max(0, count) }, (_, at) => (query.latest ? view.logRange.size - 1 - at : first + at));
-  }
-
-  /** Places in the log of the operations about one key. */
-  async #historyOf(key: string, query: LogQuery): Promise<readonly number[]> {
-    const newest = await this.#deps.head.store.history(key, { limit: query.latest ? query.limit : MAX_HISTORY });
-    const wanted = newest.filter((entry) => entry.height >= query.fromHeight).map((entry) => entry.logIndex);
-    return (query.latest ? wanted : wanted.reverse()).slice(0, query.limit);
-  }
-
-  #entryOf(leaf: LogLeaf): readonly LogEntry[] {
-    const block = this.#blockAt(leaf.height);
-    const transaction = block?.transactions.find((one) => sameBytes(transactionId(this.#deps.sha256, one.claims), leaf.transactionId));
-    const claim = transaction?.claims[leaf.index];
-    if (block === null || transaction === undefined || claim === undefined) return [];
-    return [
-      {
-        height: leaf.height,
-        timeMs: block.header.timeMs,
-        index: leaf.index,
-        kind: leaf.kind,
-        key: leaf.key,
-        transactionId: digestToHex(leaf.transactionId),
-        endorsers: transaction.endorsements.map((endorsement) => digestToHex(endorsement.nodeId)),
-        claim: toJson(claim),
-      },
-    ];
-  }
 }
 
 function reasonOf(refused: Exclude<AddResult, { readonly kind: 'added' | 'known' }>): string {
@@ -300,12 +233,4 @@ function reasonOf(refused: Exclude<AddResult, { readonly kind: 'added' | 'known'
     default:
       return refused.reason;
   }
-}
-
-/** A structure of the chain as JSON: 32-byte strings as `sha256:<hex>`, other bytes as hex. */
-function toJson(value: unknown): unknown {
-  if (value instanceof Uint8Array) return value.length === 32 ? formatDigest(asDigest(value)) : Buffer.from(value).toString('hex');
-  if (Array.isArray(value)) return value.map(toJson);
-  if (typeof value === 'object' && value !== null) return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, toJson(one)]));
-  return value;
 }

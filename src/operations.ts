@@ -51,6 +51,10 @@ export interface NodeStatus {
   readonly artifacts: number;
   readonly mempool: number;
   readonly candidates: number;
+  /** Images that this node has asked the authorities for, and waits for. */
+  readonly requests: number;
+  /** Builds under way on this authority; 0 on a mirror. */
+  readonly builds: number;
   /** As counted on the disk. */
   readonly disk: { readonly allocatedBytes: number; readonly usedBytes: number; readonly files: number; readonly quarantined: number };
 }

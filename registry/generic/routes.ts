@@ -6,8 +6,10 @@
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type Coordinates, type FileEntry, formatDigest } from '../../chain/index.ts';
+import { BufferPool } from '../byte-pump.ts';
 import { sendRefusal } from '../http-errors.ts';
-import { sendFile } from '../http-file.ts';
+import { type FileAnswerDeps, sendFile } from '../http-file.ts';
+import type { AnswerFront } from '../http-front.ts';
 import { deferContinue, refuseUpload } from '../http-upload.ts';
 import type { Library } from '../library.ts';
 import type { Timers } from '../ports.ts';
@@ -26,6 +28,9 @@ export interface GenericRoutesDeps extends Omit<GenericPublishDeps, 'publishWait
   readonly ledger: Pick<Ledger, 'lookUp' | 'isServable' | 'isFresh'>;
   readonly library: Pick<Library, 'open'>;
   readonly timers: Timers;
+  readonly front?: AnswerFront | undefined;
+  /** One budget for all adapters of a node. Default: one of its own. */
+  readonly buffers?: BufferPool;
 }
 
 interface Exchange {
@@ -36,7 +41,14 @@ interface Exchange {
 /** Adds the routes, in a scope of their own. */
 export function genericRoutes(app: FastifyInstance, deps: GenericRoutesDeps, options: GenericRoutesOptions = {}): void {
   const publishDeps: GenericPublishDeps = { ...deps, publishWaitMs: options.publishWaitMs ?? 30_000 };
-  const clientStallMs = options.clientStallMs ?? 60_000;
+  const files: FileAnswerDeps = {
+    open: (one, wait) => deps.library.open(one, wait),
+    timers: deps.timers,
+    log: deps.log,
+    buffers: deps.buffers ?? new BufferPool(),
+    front: deps.front,
+    clientStallMs: options.clientStallMs ?? 60_000,
+  };
   deferContinue(app, '/generic/');
   app.register(async (scope) => {
     // Bodies are streams here, whatever their type says.
@@ -46,7 +58,7 @@ export function genericRoutes(app: FastifyInstance, deps: GenericRoutesDeps, opt
       method: ['GET', 'HEAD'],
       url: '/generic/*',
       exposeHeadRoute: false,
-      handler: (request, reply) => getFile(deps, { request, reply }, clientStallMs),
+      handler: (request, reply) => getFile(deps, files, { request, reply }),
     });
     scope.put('/generic/*', (request, reply) => putFile(publishDeps, { request, reply }));
     scope.post('/generic/*', (request, reply) => postVersion(publishDeps, { request, reply }));
@@ -73,7 +85,7 @@ function refuseMethod(request: FastifyRequest, reply: FastifyReply): Promise<Fas
   return refuseUpload(request, reply, { status: 405, code: 'METHOD_NOT_ALLOWED', message: `${request.method} means nothing here` });
 }
 
-async function getFile(deps: GenericRoutesDeps, exchange: Exchange, clientStallMs: number): Promise<FastifyReply> {
+async function getFile(deps: GenericRoutesDeps, files: FileAnswerDeps, exchange: Exchange): Promise<FastifyReply> {
   const { request, reply } = exchange;
   const parsed = parseGenericTarget(request.raw.url ?? '');
   if (!parsed.ok) return sendRefusal(reply, { status: 400, code: 'BAD_NAME', message: parsed.reason });
@@ -89,11 +101,7 @@ async function getFile(deps: GenericRoutesDeps, exchange: Exchange, clientStallM
   const entry = file !== null && ofFile?.kind === 'live' ? ofFile.files.find((one) => one.name === file.name) : undefined;
   if (entry !== undefined) {
     if (deps.ledger.isServable(entry.digests.sha256)) {
-      return sendFile(
-        { open: (one, wait) => deps.library.open(one, wait), timers: deps.timers, log: deps.log, clientStallMs },
-        exchange,
-        entry,
-      );
+      return sendFile(files, exchange, entry);
     }
     deps.log.info({ sha256: formatDigest(entry.digests.sha256), step: 'refused' }, 'file request');
     return sendRefusal(reply, { status: 403, code: 'REMOVED', message: 'this file was removed from the network' });

@@ -10,7 +10,7 @@ import type { Ledger } from '../types.ts';
 import { API_VERSION, API_VERSION_HEADER, sendAsOciRefusal, sendOciRefusal } from './errors.ts';
 import type { OciTarget } from './names.ts';
 
-export interface BlobDeps extends Pick<FileAnswerDeps, 'open' | 'timers' | 'log' | 'clientStallMs'> {
+export interface BlobDeps extends Pick<FileAnswerDeps, 'open' | 'timers' | 'log' | 'clientStallMs' | 'buffers' | 'front'> {
   readonly ledger: Pick<Ledger, 'file' | 'isBanned'>;
 }
 
@@ -33,6 +33,6 @@ export async function getBlob(
     'docker-content-digest': digest,
     [API_VERSION_HEADER]: API_VERSION,
   };
-  const { open, timers, log, clientStallMs } = deps;
-  return await sendFile({ open, timers, log, clientStallMs, headers, refuse: sendAsOciRefusal }, exchange, file);
+  const { ledger: _ledger, ...answer } = deps;
+  return await sendFile({ ...answer, headers, refuse: sendAsOciRefusal }, exchange, file);
 }

@@ -17,7 +17,7 @@ import {
 } from '../../chain/index.ts';
 import { RegistryError } from '../error.ts';
 import type { CheckVerdict, ClaimChecker } from '../types.ts';
-import { admitsPlatform, imageClaim } from './claim.ts';
+import { admitsPlatform, imageClaim, platformRefusal } from './claim.ts';
 import type { UpstreamImages } from './images.ts';
 
 export interface OciCheckerDeps {
@@ -47,8 +47,7 @@ async function checkImage(deps: OciCheckerDeps, claim: AddArtifact, signal: Abor
   const rule = deps.ruleFor(coordinates);
   if (rule === null || rule.upstream === null) return refused('the policy names no upstream for it');
   const image = await deps.images.hold(coordinates, { rule, signal });
-  if (image.manifest.kind === 'image' && !admitsPlatform(rule, image.platform))
-    return refused(`the policy does not take the platform ${image.platform ?? '(none)'}`);
+  if (image.manifest.kind === 'image' && !admitsPlatform(rule, image.platform)) return refused(platformRefusal(image.platform));
   const difference = differenceOf(claim, imageClaim(image, rule));
   return difference === null ? { kind: 'genuine' } : refused(difference);
 }

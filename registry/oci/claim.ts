@@ -68,6 +68,20 @@ export function admitsPlatform(rule: Pick<PolicyRule, 'platforms'>, platform: st
   return rule.platforms.length === 0 || rule.platforms.some((one) => platform === one || platform?.startsWith(`${one}/`) === true);
 }
 
+/** What the rule does not allow is known before a byte of it is fetched; null where all is allowed. `blobs`: all but the manifest. */
+export function sizeRefusal(blobs: readonly Descriptor[], rule: PolicyRule): string | null {
+  const files = blobs.length + 1;
+  if (files > rule.maxFiles) return `the policy allows ${rule.maxFiles} files a version, the image has ${files}`;
+  const large = blobs.find(({ sizeBytes }) => sizeBytes > rule.maxFileBytes);
+  return large === undefined
+    ? null
+    : `the policy allows ${rule.maxFileBytes} bytes a file, ${formatDigest(large.sha256)} has ${large.sizeBytes}`;
+}
+
+export function platformRefusal(platform: string | null): string {
+  return `the policy does not take the platform ${platform ?? '(none)'}`;
+}
+
 /** An index's children, and whatever the manifest says it is about. */
 function dependenciesOf(coordinates: Coordinates, manifest: ParsedManifest): readonly Coordinates[] {
   const named = [...(manifest.kind === 'index' ? manifest.manifests : []), ...(manifest.subject === null ? [] : [manifest.subject])];

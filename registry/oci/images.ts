@@ -4,7 +4,7 @@
  * checker, and made of it by the request desk. Foreign URLs are never fetched.
  */
 
-import { setMaxListeners } from 'node:events';
+import { Readable } from 'node:stream';
 import {
   asDigest,
   type Coordinates,
@@ -24,9 +24,11 @@ import { RegistryError } from '../error.ts';
 import type { Clock, Logger } from '../ports.ts';
 import type { Staging } from '../staging.ts';
 import type { Ledger } from '../types.ts';
-import { blobsOf, type HeldImage } from './claim.ts';
+import { admitsPlatform, blobsOf, type HeldImage, platformRefusal, sizeRefusal } from './claim.ts';
+import { FetchTurns } from './fetch-turns.ts';
 import { type Descriptor, MAX_MANIFEST_BYTES, parseManifest, platformOfConfig } from './manifest.ts';
 import { isImageConfigType } from './media-types.ts';
+import { SharedWork } from './shared-work.ts';
 import type { FetchedManifest, OciUpstream } from './upstream.ts';
 
 export interface UpstreamImagesDeps {
@@ -42,29 +44,36 @@ export interface UpstreamImagesDeps {
 /** A tag's target counts as just seen for so long. */
 const RESOLVED_MS = 10_000;
 const MAX_RESOLVED = 1024;
-/** Images remembered as fetched; one costs a few KiB. */
-const MAX_HELD = 512;
-/** Blobs fetched at once, over all images. */
-const MAX_FETCHES = 6;
-/** A config is read whole to learn its platform. */
-const MAX_CONFIG_BYTES = 4_194_304;
+/** Images remembered as fetched; one may cost half a MiB. */
+const MAX_HELD = 128;
+/** Images whose fetched bytes are remembered as a number. */
+const MAX_COUNTED = 1024;
+/** Manifests kept from the look at a tag to the fetch of what it names; larger ones are fetched again. */
+const MAX_MANIFESTS = 64;
+const MAX_KEPT_MANIFEST_BYTES = 262_144;
+const TURNS = { atOnce: 12, ofOneImage: 3 } as const;
+/** Staged bytes that no endorsement promises stay so long: as a build and the check of it may take, and some. */
+const KEEP_MS = 900_000;
+/** The part of staging that images may fill: the rest is for what is published. */
+const STAGING_SHARE = 0.75;
+
+type Wanted = Pick<Descriptor, 'sha256' | 'sizeBytes'>;
 
 export class UpstreamImages {
   readonly #deps: UpstreamImagesDeps;
   readonly #resolved: Map<string, { readonly sha256: Digest; readonly atMs: number }> = new Map();
   readonly #manifests: Map<string, FetchedManifest> = new Map();
-  readonly #held: Map<string, Promise<HeldImage>> = new Map();
-  readonly #fetching: Map<string, Promise<FileIdentity>> = new Map();
-  readonly #waiting: (() => void)[] = [];
-  readonly #stopped: AbortController = new AbortController();
-  #running = 0;
+  readonly #held: Map<string, HeldImage> = new Map();
+  readonly #images: SharedWork<HeldImage> = new SharedWork();
+  readonly #files: SharedWork<FileIdentity> = new SharedWork();
+  readonly #turns: FetchTurns = new FetchTurns(TURNS);
   /** Bytes taken from upstreams so far, by the image they were for. */
   readonly #fetchedBytes: Map<string, number> = new Map();
+  /** Bytes of blobs that are to be staged by fetches under way. */
+  #awaitedBytes = 0;
 
   constructor(deps: UpstreamImagesDeps) {
     this.#deps = deps;
-    // Every fetch under way listens.
-    setMaxListeners(0, this.#stopped.signal);
   }
 
   /** Bytes that this process has fetched for the image; by a tag, for what it named when it was looked at last. */
@@ -85,7 +94,7 @@ export class UpstreamImages {
     const nowMs = this.#deps.clock.nowMs();
     if (!options.fresh && known !== undefined && nowMs - known.atMs < RESOLVED_MS) return known.sha256;
     const manifest = await this.#upstream(options.rule).manifest(repositoryOf(of), tag, options.signal);
-    remember(this.#manifests, digestToHex(manifest.sha256), manifest, MAX_HELD / 8);
+    if (manifest.bytes.length <= MAX_KEPT_MANIFEST_BYTES) remember(this.#manifests, digestToHex(manifest.sha256), manifest, MAX_MANIFESTS);
     remember(this.#resolved, key, { sha256: manifest.sha256, atMs: nowMs }, MAX_RESOLVED);
     return manifest.sha256;
   }
@@ -96,62 +105,54 @@ export class UpstreamImages {
   }
 
   /**
-   * The image with all its bytes on this disk; fetched where they are not, once however many ask. Throws UPSTREAM_*, MISMATCH (the manifest
-   * is none), TOO_LARGE, STAGING_FULL, NO_SPACE, READ_ONLY, DISK or ABORTED.
+   * The image with all its bytes on this disk; fetched where they are not, once however many ask, for as long as somebody waits. Throws
+   * UPSTREAM_*, MISMATCH (no manifest, or of a platform that the rule does not take), TOO_LARGE, STAGING_FULL, NO_SPACE, READ_ONLY, DISK or
+   * ABORTED.
    */
   async hold(coordinates: Coordinates, options: { readonly rule: PolicyRule; readonly signal: AbortSignal }): Promise<HeldImage> {
     const key = coordinatesKey(coordinates);
     const known = this.#held.get(key);
-    if (known !== undefined) {
-      const image = await unless(options.signal, known, key);
-      if (this.#isHeld(image)) return image;
-      if (this.#held.get(key) === known) this.#held.delete(key);
-    }
-    const again = this.#held.get(key);
-    if (again !== undefined) return await unless(options.signal, again, key);
-    const fetched = this.#fetch(coordinates, options.rule);
-    remember(this.#held, key, fetched, MAX_HELD);
-    fetched.catch(() => {
-      if (this.#held.get(key) === fetched) this.#held.delete(key);
-    });
-    return await unless(options.signal, fetched, key);
+    if (known !== undefined && this.#isHeld(known)) return known;
+    const image = await this.#images.join(key, options.signal, (signal) => this.#fetch(coordinates, { ...options, signal }));
+    remember(this.#held, key, image, MAX_HELD);
+    return image;
   }
 
   /** Ends all fetches. */
   stop(): void {
-    this.#stopped.abort();
+    this.#images.stop();
+    this.#files.stop();
   }
 
   #isHeld(image: HeldImage): boolean {
     return [image.manifestFile, ...image.blobs.values()].every((file) => this.#heldFile(file) !== null);
   }
 
-  /** Goes on when those who asked for it have left: others may be waiting, and the bytes are half here. */
-  async #fetch(coordinates: Coordinates, rule: PolicyRule): Promise<HeldImage> {
-    const { signal } = this.#stopped;
+  async #fetch(
+    coordinates: Coordinates,
+    { rule, signal }: { readonly rule: PolicyRule; readonly signal: AbortSignal },
+  ): Promise<HeldImage> {
     const upstream = this.#upstream(rule);
-    const repository = repositoryOf(coordinates);
     const fetched = await this.#manifestOf(coordinates, upstream, signal);
     const parsed = parseManifest(fetched.bytes, fetched.mediaType);
     if (!parsed.ok) throw new RegistryError('MISMATCH', coordinates.version, { message: `no manifest of an image: ${parsed.reason}` });
-    const key = coordinatesKey(coordinates);
-    const descriptors = blobsOf(parsed.manifest);
-    const tooLarge = descriptors.find(({ sizeBytes }) => sizeBytes > rule.maxFileBytes);
-    if (tooLarge !== undefined) {
-      const message = `the policy allows ${rule.maxFileBytes} bytes a file, ${formatDigest(tooLarge.sha256)} has ${tooLarge.sizeBytes}`;
-      throw new RegistryError('TOO_LARGE', coordinates.version, { message });
-    }
-    const manifestFile = await this.#stageManifest(fetched);
-    const blobs = await Promise.all(
-      descriptors.map(async (descriptor) => {
-        const file = await this.#blob(descriptor, { key, stream: () => upstream.blob(repository, descriptor, signal) });
-        return [digestToHex(descriptor.sha256), file] as const;
-      }),
-    );
-    const { manifest } = parsed;
-    const platform =
-      manifest.kind === 'image' && isImageConfigType(manifest.config.mediaType) ? await this.#platformOf(manifest.config) : null;
-    return { coordinates, mediaType: fetched.mediaType, manifest, manifestFile, blobs: new Map(blobs), platform };
+    // What it says about itself may be megabytes, and makes no claim.
+    const manifest = { ...parsed.manifest, extra: { artifactType: null, annotations: null } };
+    const descriptors = blobsOf(manifest);
+    const tooLarge = sizeRefusal(descriptors, rule);
+    if (tooLarge !== null) throw new RegistryError('TOO_LARGE', coordinates.version, { message: tooLarge });
+    const manifestFile = await this.#stageManifest(fetched, signal);
+    const from: BlobSource = { upstream, repository: repositoryOf(coordinates), key: coordinatesKey(coordinates), signal };
+    const blobs = await this.#withRoom(descriptors, async (taken) => {
+      const [config, ...layers] = descriptors;
+      const first = config === undefined ? [] : [await this.#blob(config, from).finally(() => taken(config))];
+      // Of an image that is not wanted no layer is fetched.
+      if (manifest.kind === 'image') await this.#checkPlatform(coordinates, manifest.config, rule);
+      const others = layers.map(async (layer) => await this.#blob(layer, from).finally(() => taken(layer)));
+      return new Map([...first, ...(await Promise.all(others))].map((file) => [digestToHex(file.sha256), file]));
+    });
+    const platform = manifest.kind === 'image' ? await this.#platformOf(manifest.config) : null;
+    return { coordinates, mediaType: fetched.mediaType, manifest, manifestFile, blobs, platform };
   }
 
   async #manifestOf(coordinates: Coordinates, upstream: OciUpstream, signal: AbortSignal): Promise<FetchedManifest> {
@@ -160,55 +161,69 @@ export class UpstreamImages {
     return known ?? (await upstream.manifest(repositoryOf(coordinates), coordinates.version, signal));
   }
 
-  #stageManifest({ bytes, sha256 }: FetchedManifest): Promise<FileIdentity> {
-    async function* stream(): AsyncIterable<Uint8Array> {
-      yield bytes;
+  async #checkPlatform({ version }: Coordinates, config: Descriptor, rule: PolicyRule): Promise<void> {
+    const platform = await this.#platformOf(config);
+    if (admitsPlatform(rule, platform)) return;
+    throw new RegistryError('MISMATCH', version, { message: platformRefusal(platform) });
+  }
+
+  /** Begins only what staging has room for: half an image would be of no use, and would keep out another. */
+  async #withRoom<T>(descriptors: readonly Wanted[], work: (taken: (one: Wanted) => void) => Promise<T>): Promise<T> {
+    const { quotaBytes, usedBytes } = this.#deps.staging.usage();
+    const missing = new Set(descriptors.filter((one) => this.#heldFile(one) === null));
+    const sizeBytes = [...missing].reduce((sum, one) => sum + one.sizeBytes, 0);
+    const roomBytes = quotaBytes * STAGING_SHARE - usedBytes - this.#awaitedBytes;
+    if (sizeBytes > roomBytes) {
+      const message = `the image has ${sizeBytes} bytes, and there is room for ${Math.max(0, Math.floor(roomBytes))} of images not yet committed`;
+      throw new RegistryError('STAGING_FULL', 'staging', { message });
     }
-    return this.#once({ sha256, sizeBytes: bytes.length }, () => this.#write({ sha256, sizeBytes: bytes.length }, stream(), () => {}));
+    const taken = (one: Wanted): void => {
+      if (missing.delete(one)) this.#awaitedBytes -= one.sizeBytes;
+    };
+    this.#awaitedBytes += sizeBytes;
+    try {
+      return await work(taken);
+    } finally {
+      for (const one of missing) taken(one);
+    }
   }
 
-  #blob(descriptor: Descriptor, from: { readonly key: string; readonly stream: () => AsyncIterable<Uint8Array> }): Promise<FileIdentity> {
-    return this.#once(descriptor, async () => {
-      await this.#turn();
-      try {
-        return await this.#write(descriptor, from.stream(), (sizeBytes) => this.#count(from.key, sizeBytes));
-      } catch (error) {
-        // The image is there, and can't be whole: that says something of it, and not that there is none.
-        if (!(error instanceof RegistryError) || error.code !== 'UPSTREAM_ABSENT') throw error;
-        const message = `its manifest names ${formatDigest(descriptor.sha256)}, which the upstream does not have`;
-        throw new RegistryError('MISMATCH', formatDigest(descriptor.sha256), { message, cause: error });
-      } finally {
-        this.#endTurn();
-      }
-    });
+  #stageManifest({ bytes, sha256 }: FetchedManifest, signal: AbortSignal): Promise<FileIdentity> {
+    const file = { sha256, sizeBytes: bytes.length };
+    return this.#once(file, signal, () => this.#write(file, Readable.from([bytes]), () => {}));
   }
 
-  /** One write of a file however many images name it; none when its bytes are here. */
-  #once(file: Pick<Descriptor, 'sha256' | 'sizeBytes'>, write: () => Promise<FileIdentity>): Promise<FileIdentity> {
-    const hex = digestToHex(file.sha256);
-    const running = this.#fetching.get(hex);
-    if (running !== undefined) return running;
-    const held = this.#heldFile(file);
-    if (held !== null) return Promise.resolve(held);
-    const started = write().finally(() => this.#fetching.delete(hex));
-    this.#fetching.set(hex, started);
-    return started;
+  #blob(descriptor: Descriptor, { upstream, repository, key, signal }: BlobSource): Promise<FileIdentity> {
+    return this.#once(descriptor, signal, (shared) =>
+      this.#turns.run(key, async () => {
+        try {
+          const stream = upstream.blob(repository, descriptor, shared);
+          return await this.#write(descriptor, stream, (sizeBytes) => this.#count(key, sizeBytes));
+        } catch (error) {
+          // The image is there, and can't be whole: that says something of it, and not that there is none.
+          if (!(error instanceof RegistryError) || error.code !== 'UPSTREAM_ABSENT') throw error;
+          const message = `its manifest names ${formatDigest(descriptor.sha256)}, which the upstream does not have`;
+          throw new RegistryError('MISMATCH', formatDigest(descriptor.sha256), { message, cause: error });
+        }
+      }),
+    );
+  }
+
+  /** One write of a file however many images name it; none when its bytes are here. Who says another size asks for another file. */
+  async #once(file: Wanted, signal: AbortSignal, write: (signal: AbortSignal) => Promise<FileIdentity>): Promise<FileIdentity> {
+    return this.#heldFile(file) ?? (await this.#files.join(`${digestToHex(file.sha256)}/${file.sizeBytes}`, signal, write));
   }
 
   /** What this disk has of it, staged or committed, or null. */
-  #heldFile(file: Pick<Descriptor, 'sha256' | 'sizeBytes'>): FileIdentity | null {
+  #heldFile(file: Wanted): FileIdentity | null {
     const staged = this.#deps.staging.get(file.sha256);
     if (staged !== null) return staged.sizeBytes === file.sizeBytes ? staged : null;
     const entry = this.#deps.blobs.has(file) ? this.#deps.ledger.file(file.sha256) : null;
     return entry === null ? null : { sha256: entry.digests.sha256, sizeBytes: entry.sizeBytes, piecesRoot: entry.piecesRoot };
   }
 
-  async #write(
-    file: Pick<Descriptor, 'sha256' | 'sizeBytes'>,
-    stream: AsyncIterable<Uint8Array>,
-    onBytes: (sizeBytes: number) => void,
-  ): Promise<FileIdentity> {
-    const into = await this.#deps.staging.write({ maxBytes: file.sizeBytes });
+  async #write(file: Wanted, stream: AsyncIterable<Uint8Array>, onBytes: (sizeBytes: number) => void): Promise<FileIdentity> {
+    const into = await this.#deps.staging.write({ maxBytes: file.sizeBytes, keepMs: KEEP_MS });
     try {
       for await (const chunk of stream) {
         await into.write(chunk);
@@ -227,9 +242,10 @@ export class UpstreamImages {
     }
   }
 
+  /** What its config says; null of what is no image for a platform. */
   async #platformOf(config: Descriptor): Promise<string | null> {
-    const file = this.#heldFile(config);
-    if (file === null || file.sizeBytes > Math.min(MAX_CONFIG_BYTES, MAX_MANIFEST_BYTES)) return null;
+    const file = isImageConfigType(config.mediaType) ? this.#heldFile(config) : null;
+    if (file === null || file.sizeBytes > MAX_MANIFEST_BYTES) return null;
     const reader = (await this.#deps.staging.openReader(file.sha256)) ?? (await this.#deps.blobs.openReader(file));
     if (reader === null) return null;
     try {
@@ -249,35 +265,21 @@ export class UpstreamImages {
   }
 
   #count(key: string, sizeBytes: number): void {
-    remember(this.#fetchedBytes, key, (this.#fetchedBytes.get(key) ?? 0) + sizeBytes, MAX_HELD);
+    remember(this.#fetchedBytes, key, (this.#fetchedBytes.get(key) ?? 0) + sizeBytes, MAX_COUNTED);
   }
+}
 
-  async #turn(): Promise<void> {
-    if (this.#running < MAX_FETCHES) this.#running += 1;
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
-  }
-
-  /** The place goes to who waits longest. */
-  #endTurn(): void {
-    const next = this.#waiting.shift();
-    if (next === undefined) this.#running -= 1;
-    else next();
-  }
+interface BlobSource {
+  readonly upstream: OciUpstream;
+  readonly repository: string;
+  /** Of the image. */
+  readonly key: string;
+  readonly signal: AbortSignal;
 }
 
 /** The repository's path at its registry. */
 function repositoryOf(of: PackageName): string {
   return of.namespace === '' ? of.name : `${of.namespace}/${of.name}`;
-}
-
-/** The work's outcome, or ABORTED as soon as the signal fires; the work goes on. */
-function unless<T>(signal: AbortSignal, work: Promise<T>, subject: string): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const gone = (): void => reject(new RegistryError('ABORTED', subject, { message: 'given up: nobody waits any more' }));
-    if (signal.aborted) return gone();
-    signal.addEventListener('abort', gone, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', gone));
-  });
 }
 
 /** Keeps the newest. */

@@ -7,6 +7,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { refusalOfError } from '../http-errors.ts';
 import { matchesEtag, watchClient } from '../http-file.ts';
+import { type AnswerFront, MAX_REPEATED_BYTES } from '../http-front.ts';
 import type { Logger } from '../ports.ts';
 import type { Ledger } from '../types.ts';
 import { sendAsOciRefusal, sendOciRefusal } from './errors.ts';
@@ -23,7 +24,10 @@ export interface ManifestDeps {
   readonly ledger: Pick<Ledger, 'epoch' | 'name' | 'lookUp' | 'isBanned' | 'isFresh'>;
   readonly cache: ManifestCache;
   readonly misses: Misses;
+  /** Told of every manifest that is sent from memory, and how many bytes it has. */
+  readonly onRead?: (from: 'local', sizeBytes: number) => void;
   readonly log: Logger;
+  readonly front?: AnswerFront | undefined;
 }
 
 type WantedManifest = Extract<OciTarget, { kind: 'manifest' }>;
@@ -43,7 +47,7 @@ export class Manifests {
     const manifest = this.#remembered.get(request.raw.url ?? '');
     const bytes = manifest === undefined ? null : this.#deps.cache.held(manifest.hex);
     if (manifest === undefined || bytes === null) return false;
-    answer(request, reply, { manifest, bytes });
+    this.#answer(request, reply, { manifest, bytes });
     return true;
   }
 
@@ -103,10 +107,29 @@ export class Manifests {
     // A removal may have been committed while the bytes came.
     const after = this.#find(request, wanted);
     if (after.kind === 'live' && after.manifest.hex === manifest.hex) {
-      answer(request, reply, { manifest: after.manifest, bytes });
+      this.#answer(request, reply, { manifest: after.manifest, bytes });
       return reply;
     }
     return this.#answerFinding(request, reply, { wanted, finding: after.kind === 'live' ? { kind: 'unknown' } : after });
+  }
+
+  /** Past the framework's own sending: its header map and serializers cost as much as all the rest. */
+  #answer(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    { manifest, bytes }: { readonly manifest: LiveManifest; readonly bytes: Buffer },
+  ): void {
+    const { raw } = reply.hijack();
+    if (matchesEtag(request.headers['if-none-match'], manifest.etag)) {
+      raw.writeHead(304, manifest.validators);
+      raw.end();
+      return;
+    }
+    const repeatable = bytes.length <= MAX_REPEATED_BYTES ? this.#deps.front?.repeatable(request) : undefined;
+    raw.writeHead(200, repeatable === undefined ? manifest.headers : { ...manifest.headers, ...repeatable });
+    if (request.method === 'HEAD') return void raw.end();
+    this.#deps.onRead?.('local', bytes.length);
+    raw.end(bytes);
   }
 }
 
@@ -114,20 +137,4 @@ export class Manifests {
 export function sendStale(reply: FastifyReply): FastifyReply {
   const message = 'this node is cut off from the chain and might not know what was removed';
   return sendOciRefusal(reply, { code: 'UNAVAILABLE', message });
-}
-
-/** Past the framework's own sending: its header map and serializers cost as much as all the rest. */
-function answer(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  { manifest, bytes }: { readonly manifest: LiveManifest; readonly bytes: Buffer },
-): void {
-  const { raw } = reply.hijack();
-  if (matchesEtag(request.headers['if-none-match'], manifest.etag)) {
-    raw.writeHead(304, manifest.validators);
-    raw.end();
-    return;
-  }
-  raw.writeHead(200, manifest.headers);
-  raw.end(request.method === 'HEAD' ? undefined : bytes);
 }

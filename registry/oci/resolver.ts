@@ -5,7 +5,7 @@
 
 import { type Coordinates, formatDigest, isVersion, type PolicyRule, type RequestSubject } from '../../chain/index.ts';
 import type { Resolution, Resolver } from '../types.ts';
-import { admitsPlatform, type HeldImage, imageClaim } from './claim.ts';
+import { admitsPlatform, type HeldImage, imageClaim, platformRefusal } from './claim.ts';
 import type { UpstreamImages } from './images.ts';
 
 /** Images of one index that are fetched with it; the others when somebody asks for them. */
@@ -38,7 +38,7 @@ export function ociResolver({ images, isShared }: OciResolverDeps): Resolver {
 
 function resolutionOf(image: HeldImage, rule: PolicyRule): Resolution {
   if (image.manifest.kind === 'image' && !admitsPlatform(rule, image.platform))
-    return { kind: 'refused', reason: `the policy does not take the platform ${image.platform ?? '(none)'}` };
+    return { kind: 'refused', reason: platformRefusal(image.platform) };
   return { kind: 'found', artifact: imageClaim(image, rule), parts: partsOf(image, rule) };
 }
 

@@ -4,6 +4,8 @@
  */
 
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { BufferPool } from '../byte-pump.ts';
+import type { AnswerFront } from '../http-front.ts';
 import { leaveBody } from '../http-upload.ts';
 import type { Library } from '../library.ts';
 import type { Logger, Timers } from '../ports.ts';
@@ -32,6 +34,11 @@ export interface OciRoutesDeps {
   readonly requesting: Requesting;
   readonly timers: Timers;
   readonly log: Logger;
+  readonly front?: AnswerFront | undefined;
+  /** One budget for all adapters of a node. Default: one of its own. */
+  readonly buffers?: BufferPool;
+  /** Told of manifests that are sent from memory; of all other bytes the library tells. */
+  readonly onRead?: (from: 'local', sizeBytes: number) => void;
 }
 
 interface Parts {
@@ -52,8 +59,16 @@ export function ociRoutes(app: FastifyInstance, deps: OciRoutesDeps, options: Oc
     deps,
     defaultRegistry: options.defaultRegistry ?? 'docker.io',
     cache,
-    manifests: new Manifests({ ledger, cache, misses: new Misses(deps), log }),
-    blobs: { ledger, timers, log, clientStallMs: options.clientStallMs ?? 60_000, open: (file, wait) => library.open(file, wait) },
+    manifests: new Manifests({ ...deps, cache, misses: new Misses(deps) }),
+    blobs: {
+      ledger,
+      timers,
+      log,
+      front: deps.front,
+      buffers: deps.buffers ?? new BufferPool(),
+      clientStallMs: options.clientStallMs ?? 60_000,
+      open: (file, wait) => library.open(file, wait),
+    },
   };
   app.register(
     async (scope) => {

@@ -30,13 +30,14 @@ import { type TopicName, topicOf } from '../channels.ts';
 import { verdictOn } from '../crypto/verdict.ts';
 import type { Head } from '../ledger/head.ts';
 import type { Members } from '../ledger/members.ts';
-import type { Logger, MessageVerdict, Network, SignatureVerifier, Signer } from '../ports.ts';
+import type { Clock, Logger, MessageVerdict, Network, SignatureVerifier, Signer } from '../ports.ts';
 import type { VerdictBook } from '../requests/verdict-book.ts';
+import { shortened } from '../shortened.ts';
 import type { ClaimCourier, ClaimPool } from './claim-pool.ts';
 import type { Mempool } from './mempool.ts';
 
-/** UTF-16 code units. */
-const MAX_REASON = 512;
+/** A refusal speaks for so long, and a clock may be so much ahead: nobody can say an old one again. */
+const REFUSAL_MS = 60_000;
 
 export interface GossipClaimCourierDeps {
   readonly chainId: Digest;
@@ -50,6 +51,7 @@ export interface GossipClaimCourierDeps {
   readonly mempool: Mempool;
   /** Hears of every verdict, this node's own too. */
   readonly verdicts: VerdictBook;
+  readonly clock: Clock;
   readonly log: Logger;
 }
 
@@ -75,16 +77,15 @@ export class GossipClaimCourier implements ClaimCourier {
   }
 
   sendEndorsement(id: Digest, endorsement: Endorsement): void {
-    this.#deps.verdicts.endorsed(id, endorsement.nodeId);
+    this.#deps.verdicts.endorsed(id, endorsement);
     this.#publish('endorsement', encode(endorsementMessage, { transactionId: id, endorsement, attempt: this.#nextAttempt() }));
   }
 
   sendRefusal(id: Digest, reason: string): void {
-    const { signer, chainId, nodeId, verdicts } = this.#deps;
-    const short = shortened(reason);
-    verdicts.refused(id, nodeId, short);
-    const signature = signer.sign('consensus', refusalPayload(chainId, id, short));
-    const refusal = { transactionId: id, nodeId, reason: short, signature };
+    const { signer, chainId, nodeId, verdicts, clock } = this.#deps;
+    const unsigned = { transactionId: id, nodeId, reason: shortened(reason, 512), timeMs: clock.nowMs() };
+    verdicts.refused(unsigned);
+    const refusal = { ...unsigned, signature: signer.sign('consensus', refusalPayload(chainId, unsigned)) };
     this.#publish('refusal', encode(refusalMessage, { refusal, attempt: this.#nextAttempt() }));
   }
 
@@ -135,31 +136,31 @@ export class GossipClaimCourier implements ClaimCourier {
   }
 
   async #onEndorsement(pool: ClaimPool, data: Uint8Array): Promise<MessageVerdict> {
-    const { chainId, head, verifier } = this.#deps;
+    const { chainId, head, verifier, clock } = this.#deps;
     const message = decode(endorsementMessage, data, { maxBytes: MAX_ENDORSEMENT_MESSAGE_BYTES });
     if (!message.ok) return 'reject';
     const { transactionId: id, endorsement } = message.value;
     const publicKey = nodeKeyAt(head.view, head.height + 1, endorsement.nodeId);
-    if (publicKey === null) return 'ignore';
+    if (publicKey === null || endorsement.expiresMs <= clock.nowMs()) return 'ignore';
     const payload = endorsementPayload(chainId, id, endorsement.expiresMs);
     const valid = await verdictOn(verifier, { publicKey, message: payload, signature: endorsement.signature });
     if (valid !== true) return valid === null ? 'ignore' : 'reject';
-    this.#deps.verdicts.endorsed(id, endorsement.nodeId);
+    this.#deps.verdicts.endorsed(id, endorsement);
     pool.endorsementReceived(id, endorsement);
     return 'accept';
   }
 
   async #onRefusal(pool: ClaimPool, data: Uint8Array): Promise<MessageVerdict> {
-    const { chainId, head, verifier } = this.#deps;
+    const { chainId, head, verifier, clock } = this.#deps;
     const message = decode(refusalMessage, data, { maxBytes: MAX_REFUSAL_MESSAGE_BYTES });
     if (!message.ok) return 'reject';
     const { refusal } = message.value;
     const publicKey = nodeKeyAt(head.view, head.height + 1, refusal.nodeId);
-    if (publicKey === null) return 'ignore';
-    const payload = refusalPayload(chainId, refusal.transactionId, refusal.reason);
+    if (publicKey === null || Math.abs(clock.nowMs() - refusal.timeMs) > REFUSAL_MS) return 'ignore';
+    const payload = refusalPayload(chainId, refusal);
     const valid = await verdictOn(verifier, { publicKey, message: payload, signature: refusal.signature });
     if (valid !== true) return valid === null ? 'ignore' : 'reject';
-    this.#deps.verdicts.refused(refusal.transactionId, refusal.nodeId, refusal.reason);
+    this.#deps.verdicts.refused(refusal);
     pool.refusalReceived(refusal.transactionId, refusal.nodeId, refusal.reason);
     return 'accept';
   }
@@ -172,10 +173,4 @@ export class GossipClaimCourier implements ClaimCourier {
     // Another sealing of a known transaction was not checked here: passed on, it could make an honest node look like a forger.
     return result.kind === 'added' || (result.kind === 'known' && result.same) ? 'accept' : 'ignore';
   }
-}
-
-/** At most what a refusal holds, and never half a character. */
-function shortened(reason: string): string {
-  const short = reason.slice(0, MAX_REASON);
-  return /[\uD800-\uDBFF]$/.test(short) ? short.slice(0, -1) : short;
 }

@@ -43,7 +43,9 @@ const CHECK_TIMEOUT_MS = 600_000;
 const RECHECK_MS = 15_000;
 const MAX_PENDING = 4_096;
 const MAX_PENDING_AN_AUTHOR = 1_024;
+/** Own checks at once, and of one author's candidates: whose bytes come slowly holds up only its own. */
 const MAX_CHECKS = 8;
+const MAX_CHECKS_AN_AUTHOR = 4;
 
 /** Carries the pool's words to the others; the pool hears theirs through `candidateReceived` and its siblings. */
 export interface ClaimCourier {
@@ -73,7 +75,8 @@ export interface ClaimPoolDeps extends JudgeDeps {
 export class ClaimPool {
   readonly #deps: ClaimPoolDeps;
   readonly #pending = new Map<string, Pending>();
-  #checks = 0;
+  /** Authors of what is being checked, once for each check. */
+  readonly #checking: string[] = [];
   #timer: Timer | null = null;
   #sweptMs = 0;
   #stopped = false;
@@ -247,13 +250,15 @@ export class ClaimPool {
   /** Starts own checks, a few at a time: each may move and hash many bytes. */
   #startChecks(): void {
     for (const pending of this.#pending.values()) {
-      if (this.#checks >= MAX_CHECKS) return;
-      if (pending.state !== 'queued') continue;
+      if (this.#checking.length >= MAX_CHECKS) return;
+      const { authorPeerId } = pending;
+      const ofAuthor = this.#checking.filter((one) => one === authorPeerId).length;
+      if (pending.state !== 'queued' || ofAuthor >= MAX_CHECKS_AN_AUTHOR) continue;
       pending.state = 'checking';
-      this.#checks += 1;
+      this.#checking.push(authorPeerId);
       this.#running(
         this.#check(pending).finally(() => {
-          this.#checks -= 1;
+          this.#checking.splice(this.#checking.indexOf(authorPeerId), 1);
           this.#startChecks();
         }),
       );
@@ -357,10 +362,11 @@ export class ClaimPool {
       this.#startChecks();
     }
     if (pending.state === 'refused') {
-      const own = digestToHex(this.#deps.nodeId);
-      const reason = pending.refusals.get(own);
-      if (reason !== undefined) this.#deps.courier.sendRefusal(pending.id, reason);
-      if (pending.takenUntilMs !== null || nowMs - pending.checkedMs < RECHECK_MS || !isOfUpstream(pending.candidate)) return;
+      const isDue = pending.takenUntilMs === null && nowMs - pending.checkedMs >= RECHECK_MS && isOfUpstream(pending.candidate);
+      const reason = pending.refusals.get(digestToHex(this.#deps.nodeId));
+      // What is looked at again is not refused meanwhile: the new word may be another.
+      if (!isDue && reason !== undefined) this.#deps.courier.sendRefusal(pending.id, reason);
+      if (!isDue) return;
       pending.state = 'queued';
       this.#startChecks();
     }

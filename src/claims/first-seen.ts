@@ -18,14 +18,16 @@ export class FirstSeen {
     this.#clock = deps.clock;
   }
 
-  /** How long ago the version under this state key was first seen; now, and noted, if never. In milliseconds. */
-  async ageMs(key: string): Promise<number> {
-    const nowMs = this.#clock.nowMs();
+  /** How long ago the version under this state key was first seen, in milliseconds; null if never. */
+  ageMs(key: string): number | null {
     const value = this.#store.get(PREFIX + key);
     const seen = value === null ? null : decode(seenSchema, value, { maxBytes: 64 });
-    if (seen?.ok === true) return Math.max(0, nowMs - seen.value.firstMs);
-    await this.#store.write([{ key: PREFIX + key, value: encode(seenSchema, { firstMs: nowMs }) }]);
-    return 0;
+    return seen?.ok === true ? Math.max(0, this.#clock.nowMs() - seen.value.firstMs) : null;
+  }
+
+  /** It is seen for the first time, now. */
+  async note(key: string): Promise<void> {
+    await this.#store.write([{ key: PREFIX + key, value: encode(seenSchema, { firstMs: this.#clock.nowMs() }) }]);
   }
 
   /** A committed version needs no age any more. */

@@ -3,7 +3,7 @@
  * the bytes. SPEC §3.5. Knows nothing of other authorities' verdicts.
  */
 
-import { type AddArtifact, type Claim, checkAgainstPolicy, keyOf, ruleFor } from '../../chain/index.ts';
+import { type Claim, checkAgainstPolicy, keyOf, ruleFor } from '../../chain/index.ts';
 import type { CheckVerdict, ClaimChecker } from '../../registry/index.ts';
 import type { Head } from '../ledger/head.ts';
 import type { FirstSeen } from './first-seen.ts';
@@ -13,7 +13,7 @@ import type { Marks } from './marks.ts';
 export type Verdict = CheckVerdict | { readonly kind: 'unmarked' };
 
 export interface JudgeDeps {
-  readonly head: Head;
+  readonly head: Pick<Head, 'parameters'>;
   readonly marks: Marks;
   readonly firstSeen: FirstSeen;
   /** By ecosystem name. */
@@ -40,26 +40,31 @@ async function judgeClaim(deps: JudgeDeps, claim: Claim, context: JudgeContext):
     const refusal = checkAgainstPolicy(deps.head.parameters, claim);
     if (refusal !== null) return { kind: 'refused', reason: refusal.detail };
   }
-  const young = claim.kind === 'AddArtifact' ? await refuseYoung(deps, claim) : null;
-  if (young !== null) return young;
+  const minimumAgeMs = minimumAgeOf(deps, claim);
+  const ageMs = minimumAgeMs === 0 ? 0 : deps.firstSeen.ageMs(keyOf(claim));
+  if (ageMs !== null && ageMs < minimumAgeMs) return young(minimumAgeMs - ageMs);
   if (needsMark(deps, claim)) {
     const verdict = judgeMarked(deps, claim);
     if (verdict.kind !== 'genuine' || claim.kind !== 'AddArtifact') return verdict;
   }
   const { ecosystem } = claim.kind === 'AddArtifact' ? claim.coordinates : (claim as SetName);
   const checker = deps.checkers.get(ecosystem);
-  return checker === undefined
-    ? { kind: 'refused', reason: `this node does not check ${ecosystem} packages` }
-    : await checker.check(claim, context);
+  if (checker === undefined) return { kind: 'refused', reason: `this node does not check ${ecosystem} packages` };
+  const verdict = await checker.check(claim, context);
+  if (ageMs !== null || verdict.kind !== 'genuine') return verdict;
+  // Seen is what the upstream has: were a claim enough, one liar could let a version grow old before it is published.
+  await deps.firstSeen.note(keyOf(claim));
+  return young(minimumAgeMs);
 }
 
-/** The minimum age counts from when this authority saw the version first; what a publisher vouches for has none. */
-async function refuseYoung({ head, firstSeen }: JudgeDeps, claim: AddArtifact): Promise<Verdict | null> {
-  const minimumAgeMs = ruleFor(head.parameters.policy, claim.coordinates)?.minimumAgeMs ?? 0;
-  if (minimumAgeMs === 0 || claim.source.kind !== 'upstream') return null;
-  const ageMs = await firstSeen.ageMs(keyOf(claim));
-  if (ageMs >= minimumAgeMs) return null;
-  const left = Math.ceil((minimumAgeMs - ageMs) / 1000);
+/** Of what comes from an upstream, from when this authority saw it there first; what a publisher vouches for has none. */
+function minimumAgeOf({ head }: JudgeDeps, claim: Claim): number {
+  if (claim.kind !== 'AddArtifact' || claim.source.kind !== 'upstream') return 0;
+  return ruleFor(head.parameters.policy, claim.coordinates)?.minimumAgeMs ?? 0;
+}
+
+function young(leftMs: number): Verdict {
+  const left = Math.ceil(leftMs / 1000);
   return { kind: 'refused', reason: `seen here too short a time ago for the policy's minimum age: ask again in ${left} s` };
 }
 

@@ -7,12 +7,11 @@ import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, ty
 import { sendOciRefusal } from '../../registry/index.ts';
 import type { Metrics, RouteClass } from '../metrics/types.ts';
 import type { Logger } from '../ports.ts';
+import { FILE_HEADER, MODE_HEADER } from './front-protocol.ts';
+import { CHECK_INTERVAL_MS, HEADERS_TIMEOUT_MS, KEEP_ALIVE_MS, MAX_HEADER_BYTES } from './limits.ts';
 
 /** Longest path component that a route takes: names of 300 characters are refused by the adapter, not by the router. */
 const MAX_PARAMETER_LENGTH = 1024;
-const MAX_HEADER_BYTES = 16_384;
-const HEADERS_TIMEOUT_MS = 10_000;
-const KEEP_ALIVE_MS = 75_000;
 
 export interface AppOptions {
   readonly maxConnections: number;
@@ -42,13 +41,15 @@ export function createApp(options: AppOptions, deps: AppDeps): FastifyInstance {
     ajv: { customOptions: { removeAdditional: false, coerceTypes: true, allErrors: false } },
     // Only a path that is no URL comes here; the routes of the ecosystems never see it, so it gets their form of an error here.
     frameworkErrors: (_error, request, reply) => refuseBadPath(routeClassOf(request as FastifyRequest), reply as FastifyReply),
-    http: { headersTimeout: HEADERS_TIMEOUT_MS, maxHeaderSize: MAX_HEADER_BYTES, connectionsCheckingInterval: 5000 },
+    http: { headersTimeout: HEADERS_TIMEOUT_MS, maxHeaderSize: MAX_HEADER_BYTES, connectionsCheckingInterval: CHECK_INTERVAL_MS },
   });
   app.server.maxConnections = options.maxConnections;
   app.setErrorHandler((error: FastifyError, request, reply) => answerError(error, { request, reply, log: deps.log }));
   app.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: 'not found' }));
   app.addHook('onResponse', (request, reply, done) => {
-    deps.metrics.httpRequest(routeClassOf(request), reply.statusCode, reply.elapsedTime);
+    // An answer that the front sends, or has begun, is counted at its real end, by the front.
+    const isCounted = reply.hasHeader(FILE_HEADER) || request.headers[MODE_HEADER] === 'rest';
+    if (!isCounted) deps.metrics.httpRequest(routeClassOf(request), reply.statusCode, reply.elapsedTime);
     done();
   });
   return app;
@@ -71,7 +72,8 @@ function answerError(
   return reply.code(status).send({ error: 'the node failed to answer; its log says why' });
 }
 
-function routeClassOf(request: FastifyRequest): RouteClass {
+/** For the metrics. */
+export function routeClassOf(request: FastifyRequest): RouteClass {
   const route = request.routeOptions.url ?? '';
   if (request.url.startsWith('/generic/')) return 'generic';
   if (/^\/v2(?:[/?]|$)/.test(request.url)) return 'oci';

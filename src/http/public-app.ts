@@ -14,6 +14,11 @@ export interface PublicAppOptions {
   readonly publishWaitMs: number;
 }
 
+/** Longer than any answer is silent. */
+export function idleTimeoutMsOf({ publishWaitMs }: Pick<PublicAppOptions, 'publishWaitMs'>): number {
+  return publishWaitMs + 2 * MINUTE_MS;
+}
+
 /** `routes` adds the ecosystems' own. */
 export function publicApp(
   options: PublicAppOptions,
@@ -24,7 +29,7 @@ export function publicApp(
       maxConnections: options.maxConnections,
       bodyLimitBytes: 1_048_576,
       requestTimeoutMs: 0,
-      idleTimeoutMs: options.publishWaitMs + 2 * MINUTE_MS,
+      idleTimeoutMs: idleTimeoutMsOf(options),
     },
     deps,
   );
@@ -48,6 +53,7 @@ height  ${chain.height}
 
 Every file served here was vetted by a quorum of independent authorities and is checked against their chain before it is sent.
 
+  docker pull HOST/docker.io/library/IMAGE
   curl -O    http://HOST/generic/NAMESPACE/NAME/VERSION/FILE
 ${role === 'authority' ? "  curl -T FILE -H 'Authorization: Bearer TOKEN' http://HOST/generic/NAMESPACE/NAME/VERSION/\n" : ''}  curl       http://HOST/healthz
 `;

@@ -45,6 +45,12 @@ export interface BlockRefusal {
 
 export type CheckResult = { readonly ok: true; readonly effects: BlockEffects } | { readonly ok: false; readonly refusal: BlockRefusal };
 
+/** A block's bytes and what they are called here. */
+interface Encoded {
+  readonly bytes: Uint8Array;
+  readonly key: string;
+}
+
 /** `unknown`: the signatures could not be checked just now; nothing is said about the block. */
 type Checked = CheckResult | 'unknown';
 
@@ -80,6 +86,7 @@ export class Head {
   readonly #verifier: SignatureVerifier;
   readonly #listeners = new Set<(committed: CommittedBlock) => void>();
   readonly #checked = new Map<string, CheckResult>();
+  readonly #encoded = new WeakMap<Block, Encoded>();
   #tail: Promise<unknown> = Promise.resolve();
 
   constructor(deps: { readonly store: ChainStore; readonly sha256: Sha256; readonly verifier: SignatureVerifier }) {
@@ -133,7 +140,7 @@ export class Head {
    * when the verifier is overloaded: ask again.
    */
   async check(block: Block): Promise<Checked> {
-    const key = digestToHex(this.#sha256(encode(blockSchema, block)));
+    const { key } = this.#encode(block);
     const known = this.#checked.get(key);
     if (known !== undefined) return known;
     const view = this.view;
@@ -144,7 +151,7 @@ export class Head {
 
   /** Takes over the effects of a block that this node has just made itself, so that they need not be worked out twice. */
   adopt(block: Block, effects: BlockEffects): void {
-    this.#remember(digestToHex(this.#sha256(encode(blockSchema, block))), { ok: true, effects });
+    this.#remember(this.#encode(block).key, { ok: true, effects });
   }
 
   /** Commits a decided block with its certificate. One at a time, in the order of the calls. */
@@ -207,7 +214,7 @@ export class Head {
         break;
       }
       const { effects } = checked;
-      const bytes = one.bytes ?? { block: encode(blockSchema, one.block), certificate: encode(commitCertificate, one.certificate) };
+      const bytes = one.bytes ?? { block: this.#encode(one.block).bytes, certificate: encode(commitCertificate, one.certificate) };
       ready.push({ block: one.block, certificate: one.certificate, blockId: effects.blockId, effects, bytes });
       staged.apply(effects);
     }
@@ -255,6 +262,16 @@ export class Head {
       // The verifier gives no verdict when forgeries overload it: nobody is to blame for what was not looked at.
       return null;
     }
+  }
+
+  /** Once for each object: a block is checked when it is proposed, when it is decided, and written. */
+  #encode(block: Block): Encoded {
+    const known = this.#encoded.get(block);
+    if (known !== undefined) return known;
+    const bytes = encode(blockSchema, block);
+    const encoded = { bytes, key: digestToHex(this.#sha256(bytes)) };
+    this.#encoded.set(block, encoded);
+    return encoded;
   }
 
   #remember(key: string, result: CheckResult): void {

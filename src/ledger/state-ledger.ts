@@ -69,6 +69,9 @@ export class StateLedger implements Ledger {
 
   readonly isFresh = (): boolean => this.#deps.clock.nowMs() - this.#deps.head.view.timeMs <= this.#maxHeadAgeMs;
 
+  /** Until when the head will be fresh if no block comes. */
+  readonly freshUntilMs = (): number => this.#deps.head.view.timeMs + this.#maxHeadAgeMs;
+
   readonly endorsers = (sha256: Digest): readonly string[] => {
     const { head, members, peerId } = this.#deps;
     const peers = head.store.endorsersOf(sha256).map((nodeId) => members.peerOf(nodeId));

@@ -198,6 +198,7 @@ function nextSteps(localnet: Localnet, tarball: Tarball): string {
 What you can do now (in another terminal, in ${process.cwd()}):
 
   fetch through the mirror   curl -O http://127.0.0.1:${mirror.ports.http}${tarball.target}
+  pull an image through it   docker pull 127.0.0.1:${mirror.ports.http}/docker.io/library/alpine   (needs a registry: --upstream)
   publish a file of yours    curl -T FILE -H "Authorization: Bearer $(cat ${shown(path.join(publisher.dataDir, 'publish-token'))})" \\
                                http://127.0.0.1:${publisher.ports.http}/generic/demo/NAME/VERSION/FILE
   see a node's status        node ${cairn} status --data ${shown(publisher.dataDir)}

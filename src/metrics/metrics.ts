@@ -8,6 +8,7 @@ import { chainMetrics } from './chain-metrics.ts';
 import { claimMetrics } from './claim-metrics.ts';
 import { consensusMetrics } from './consensus-metrics.ts';
 import { networkMetrics } from './network-metrics.ts';
+import { requestMetrics } from './request-metrics.ts';
 import { servingMetrics } from './serving-metrics.ts';
 import type { GaugeReading, Metrics } from './types.ts';
 
@@ -37,6 +38,7 @@ export function createMetrics(options: {
   const consensus = consensusMetrics(registry);
   const claims = claimMetrics(registry);
   const network = networkMetrics(registry);
+  const requests = requestMetrics(registry);
   const serving = servingMetrics(registry);
   const metrics: Metrics = {
     observe: (reader) => {
@@ -46,12 +48,13 @@ export function createMetrics(options: {
     ...consensus.counters,
     ...claims.counters,
     ...network.counters,
+    ...requests.counters,
     ...serving.counters,
   };
   const expose = async (): Promise<{ contentType: string; body: string }> => {
     if (read !== null) {
       const reading = await read();
-      for (const subsystem of [chain, consensus, claims, network, serving]) subsystem.set(reading);
+      for (const subsystem of [chain, consensus, claims, network, requests, serving]) subsystem.set(reading);
     }
     return { contentType: registry.contentType, body: await registry.metrics() };
   };

@@ -8,6 +8,8 @@ import type { PeerFault } from '../ports.ts';
 
 export type ServedFrom = 'local' | 'network';
 export type RouteClass = 'generic' | 'oci' | 'admin' | 'other';
+export type RequestEnd = 'committed' | 'absent' | 'refused' | 'pending';
+export type BuildEnd = 'committed' | 'absent' | 'refused' | 'failed';
 export type VoteKind = 'prevote' | 'precommit';
 export type EvidenceKind = 'duplicateVote' | 'duplicateProposal';
 
@@ -24,6 +26,8 @@ export interface GaugeReading {
   readonly artifacts: number;
   readonly mempool: number;
   readonly candidates: number;
+  readonly requests: number;
+  readonly builds: number;
   readonly peers: number;
   readonly disk: { readonly allocatedBytes: number; readonly usedBytes: number; readonly files: number; readonly quarantined: number };
 }
@@ -43,6 +47,10 @@ export interface Metrics {
   readonly untimelyProposal: () => void;
   readonly claimsEndorsed: (claims: number) => void;
   readonly claimsRefused: (claims: number) => void;
+  /** A request of this node's clients is over. */
+  readonly requestEnded: (outcome: RequestEnd) => void;
+  /** A build on this authority is over. */
+  readonly buildEnded: (outcome: BuildEnd) => void;
   readonly peerPenalized: (fault: PeerFault) => void;
   /** Bytes handed to HTTP clients. */
   readonly bytesServed: (from: ServedFrom, sizeBytes: number) => void;
@@ -63,6 +71,8 @@ export const noMetrics: Metrics = {
   untimelyProposal: () => {},
   claimsEndorsed: () => {},
   claimsRefused: () => {},
+  requestEnded: () => {},
+  buildEnded: () => {},
   peerPenalized: () => {},
   bytesServed: () => {},
   badPiece: () => {},

@@ -5,6 +5,7 @@
  */
 
 import {
+  type AddArtifact,
   type Claim,
   type Digest,
   digestToHex,
@@ -20,6 +21,7 @@ import {
 } from '../../chain/index.ts';
 import { RegistryError, type Resolver } from '../../registry/index.ts';
 import type { ClaimPool } from '../claims/claim-pool.ts';
+import { refusalOf } from '../claims/pending.ts';
 import type { Head } from '../ledger/head.ts';
 import type { Clock, Logger, Timers } from '../ports.ts';
 import { describeSubject, keyOfSubject, packageOf, standingOf, versionOf } from './subject.ts';
@@ -68,8 +70,10 @@ export async function runBuild(plan: BuildPlan, deps: BuildDeps): Promise<BuildE
   const resolver = deps.resolvers.get(subject.ecosystem);
   if (rule === null || resolver === undefined)
     return { state: 'refused', detail: `the policy admits nothing of ${describeSubject(subject)}` };
+  const late = new AbortController();
+  const timer = deps.timers.set(MOST_MS, () => late.abort());
   try {
-    const found = await resolver.resolve(subject, { rule, signal: plan.signal });
+    const found = await resolver.resolve(subject, { rule, signal: AbortSignal.any([plan.signal, late.signal]) });
     if (found.kind === 'refused') return { state: 'refused', detail: found.reason };
     plan.onParts(found.parts);
     return await carry(plan, deps, found.artifact);
@@ -80,6 +84,8 @@ export async function runBuild(plan: BuildPlan, deps: BuildDeps): Promise<BuildE
       'what was asked for could not be fetched',
     );
     return { state: stateOfError(error), detail: error.message };
+  } finally {
+    timer.cancel();
   }
 }
 
@@ -89,25 +95,42 @@ function stateOfError({ code }: RegistryError): BuildEnd['state'] {
 }
 
 /** Until the chain has what was found here, or never will. */
-async function carry(plan: BuildPlan, deps: BuildDeps, artifact: Extract<Claim, { kind: 'AddArtifact' }>): Promise<BuildEnd> {
-  const { clock, verdicts, pool } = deps;
+async function carry(plan: BuildPlan, deps: BuildDeps, artifact: AddArtifact): Promise<BuildEnd> {
+  const { clock, verdicts, pool, head } = deps;
+  let height: number | null = null;
+  let wanted: Wanted | BuildEnd | null = null;
   for (;;) {
     if (plan.signal.aborted) return { state: 'failed', detail: 'the node stops' };
-    const claims = claimsOf(plan, deps.head, artifact);
-    if (claims === null) return { state: 'committed', detail: '' };
-    if (typeof claims === 'string') return { state: 'refused', detail: claims };
-    const id = transactionId(deps.sha256, claims);
-    const set = validatorSetAt(deps.head.view, deps.head.height + 1);
+    // A claim may be large, and says the same until the state is another.
+    if (wanted === null || height !== head.height) wanted = wantedOf(plan, deps, artifact);
+    height = head.height;
+    if ('state' in wanted) return wanted;
+    const { claims, id } = wanted;
+    const set = validatorSetAt(head.view, height + 1);
     if (verdicts.isHopeless(id, set, plan.startedMs)) return { state: 'refused', detail: reasonsAgainst(id, deps) };
     if (clock.nowMs() - plan.startedMs > MOST_MS) return { state: 'failed', detail: 'no quorum endorsed it in time' };
     if (!pool.isSpoken(id) && isTurn(plan, deps, claims) && pool.submit(claims, []) !== null)
       deps.log.info({ subject: describeSubject(plan.subject), transactionId: digestToHex(id) }, 'candidate published');
-    await change(deps);
+    await change(deps, id);
   }
 }
 
+interface Wanted {
+  readonly claims: readonly Claim[];
+  readonly id: Digest;
+}
+
+function wantedOf(plan: BuildPlan, { head, sha256 }: BuildDeps, artifact: AddArtifact): Wanted | BuildEnd {
+  const claims = claimsOf(plan, head, artifact);
+  if (claims === null) return { state: 'committed', detail: '' };
+  // Too large, banned or against a policy that has changed: said here, since nobody answers a candidate that the chain would refuse.
+  const unfit = typeof claims === 'string' ? claims : refusalOf(head, claims, sha256);
+  if (typeof claims === 'string' || unfit !== null) return { state: 'refused', detail: unfit ?? '' };
+  return { claims, id: transactionId(sha256, claims) };
+}
+
 /** What is still missing of the artifact and its label: claims, null when nothing is, or why it can't be claimed. */
-function claimsOf(plan: BuildPlan, head: Head, artifact: Extract<Claim, { kind: 'AddArtifact' }>): readonly Claim[] | string | null {
+function claimsOf(plan: BuildPlan, head: Head, artifact: AddArtifact): readonly Claim[] | string | null {
   const { state } = head.view;
   const { subject } = plan;
   const { coordinates } = artifact;
@@ -145,11 +168,11 @@ function reasonsAgainst(id: Digest, { verdicts, head }: BuildDeps): string {
     const verdict = heard?.get(digestToHex(nodeId));
     return verdict?.verdict === 'refused' ? [verdict.detail] : [];
   });
-  return [...new Set(named)].join('; ').slice(0, 512);
+  return [...new Set(named)].join('; ');
 }
 
-/** The next commit, the next verdict, or a moment. */
-function change(deps: BuildDeps): Promise<void> {
+/** The next commit, the next word about the candidate, or a moment. */
+function change(deps: BuildDeps, id: Digest): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => {
       timer.cancel();
@@ -159,6 +182,6 @@ function change(deps: BuildDeps): Promise<void> {
     };
     const timer = deps.timers.set(LOOK_MS, done);
     const stopCommits = deps.head.onCommit(done);
-    const stopVerdicts = deps.verdicts.onChange(done);
+    const stopVerdicts = deps.verdicts.onChange((about) => sameBytes(about, id) && done());
   });
 }

@@ -11,12 +11,14 @@ import {
   type RequestSubject,
   requestIdOf,
   type Sha256,
+  sameBytes,
 } from '../../chain/index.ts';
 import { parseImageReference, subjectOf } from '../../registry/index.ts';
 import type { Head } from '../ledger/head.ts';
 import type { Members } from '../ledger/members.ts';
 import type { BuildResult, BuildStatus, BuildVerdict } from '../operations.ts';
-import type { HeardReport, Requests } from './requests.ts';
+import type { HeardReport } from './request-outcome.ts';
+import type { Requests } from './requests.ts';
 import { describeSubject, standingOf } from './subject.ts';
 
 export interface BuildsDeps {
@@ -72,7 +74,7 @@ export class Builds {
       fetchedBytes: Math.max(0, ...reports.map(({ fetchedBytes }) => fetchedBytes)),
       height: live?.height ?? null,
       version: live?.coordinates.version ?? null,
-      verdicts: this.#verdictsOf(reports),
+      verdicts: this.#verdictsOf(heard),
     };
   }
 
@@ -82,11 +84,12 @@ export class Builds {
     return subjects.find((subject) => digestToHex(requestIdOf(this.#deps.sha256, subject)) === digestToHex(id)) ?? null;
   }
 
-  /** Each authority's verdict on each candidate; a word that was heard somewhere goes before silence elsewhere. */
-  #verdictsOf(reports: readonly BuildReport[]): readonly BuildVerdict[] {
+  /** Each authority's verdict on each candidate: its own word first, and a word that was heard somewhere before silence elsewhere. */
+  #verdictsOf(heard: readonly HeardReport[]): readonly BuildVerdict[] {
     const names = new Map(this.#deps.members.all().map(({ nodeId, name }) => [digestToHex(nodeId), name]));
     const merged = new Map<string, BuildVerdict>();
-    for (const { nodeId, transactionId, verdict, detail } of reports.flatMap((report) => report.verdicts)) {
+    const told = heard.flatMap(({ nodeId: by, report }) => report.verdicts.map((one) => ({ ...one, isOwn: sameBytes(one.nodeId, by) })));
+    for (const { nodeId, transactionId, verdict, detail } of [...told.filter(({ isOwn }) => isOwn), ...told]) {
       const candidate = digestToHex(transactionId);
       const key = `${candidate}|${digestToHex(nodeId)}`;
       const before = merged.get(key);

@@ -71,7 +71,7 @@ export class RequestCourier {
     const checked = await this.#check(request);
     if (checked.kind === 'forged') return this.#blame(peer, 'bad-signature', 'a request with a bad signature');
     if (checked.kind !== 'good') throw new RangeError('the request is too old, from the future, or could not be checked');
-    const { report, isNew } = desk.ask(request.subject, this.#asker(peer));
+    const { report, isNew } = desk.ask(request.subject, this.#asker(peer, null));
     if (isNew) this.passOn(request);
     return report;
   }
@@ -84,11 +84,12 @@ export class RequestCourier {
     const checked = await this.#check(message.value);
     if (checked.kind !== 'good') return checked.kind === 'forged' ? 'reject' : 'ignore';
     const { subject, author } = message.value;
-    return this.#deps.desk.ask(subject, this.#asker(this.#deps.network.peerIdOf(author))).isNew ? 'accept' : 'ignore';
+    return this.#deps.desk.ask(subject, this.#asker(this.#deps.network.peerIdOf(author), from)).isNew ? 'accept' : 'ignore';
   }
 
-  #asker(peerId: string): Asker {
-    return { kind: 'peer', id: peerId, isAuthority: this.#deps.members.byPeer(peerId) !== null };
+  /** `relay`: the authority whose word it came by, or null. */
+  #asker(peerId: string, relay: string | null): Asker {
+    return { kind: 'peer', id: peerId, isAuthority: this.#deps.members.byPeer(peerId) !== null, relay };
   }
 
   async #check(request: Request): Promise<Checked> {

@@ -13,18 +13,28 @@ import {
   ruleFor,
   validatorSetAt,
 } from '../../chain/index.ts';
+import type { Metrics } from '../metrics/types.ts';
+import { shortened } from '../shortened.ts';
 import { type TokenBucket, tokenBucket } from '../world/rate-limit.ts';
 import { type BuildDeps, type BuildEnd, type BuildState, runBuild } from './build.ts';
 import { describeSubject, keyOfSubject, packageOf, standingOf } from './subject.ts';
 
-/** Builds under way; more wait. */
-const MAX_RUNNING = 32;
+/** Builds under way; more wait. Of one asker fewer, so that slow ones hold up only who asked for them; and fewer of what is fetched along. */
+const MAX_RUNNING = 48;
+const MAX_RUNNING_OF_ONE = 12;
+const MAX_RUNNING_ALONG = 4;
 /** Builds remembered, waiting ones included; the oldest that have ended are forgotten first. */
 const MAX_BUILDS = 2048;
+/** Open builds above which nodes that are no authorities are put off, and above which nothing is fetched along. */
+const MAX_OPEN_OF_STRANGERS = 1536;
+const MAX_OPEN_ALONG = 1024;
+/** Askers remembered of one build. */
+const MAX_WANTING = 16;
 /** An outcome other than a commit is believed for so long before the upstream is asked again. */
 const SETTLED_MS = 15_000;
-/** New builds of one asker. */
+/** New builds of one asker, and of all that one authority passes on, whoever has signed them. */
 const QUOTA = { perSecond: 2, burst: 64 } as const;
+const RELAY_QUOTA = { perSecond: 16, burst: 512 } as const;
 const MAX_ASKERS = 4096;
 
 interface Build {
@@ -32,16 +42,20 @@ interface Build {
   readonly subject: RequestSubject;
   readonly refresh: boolean;
   readonly startedMs: number;
+  /** False of what is fetched along with another. */
+  isWanted: boolean;
+  /** Who pays for it: the build takes one of the places of the first that has one left. */
+  readonly askers: Set<string>;
   state: BuildState | 'waiting';
   detail: string;
   endedMs: number | null;
 }
 
-/** Who wants it: a peer, which pays for it; this node's own clients; or a build that this belongs to. */
+/** Who wants it: a peer, and the authority that passed its word on, if one did; this node's own clients; or a build that this belongs to. */
 export type Asker =
-  | { readonly kind: 'peer'; readonly id: string; readonly isAuthority: boolean }
+  | { readonly kind: 'peer'; readonly id: string; readonly isAuthority: boolean; readonly relay: string | null }
   | { readonly kind: 'own' }
-  | { readonly kind: 'build' };
+  | { readonly kind: 'build'; readonly payer: string };
 
 /** `isNew`: this asking began the build. */
 export interface Asked {
@@ -52,6 +66,7 @@ export interface Asked {
 export interface RequestDeskDeps extends BuildDeps {
   /** A bug in a build is one of the node. */
   readonly fatal: (error: unknown) => void;
+  readonly metrics: Pick<Metrics, 'buildEnded'>;
 }
 
 export class RequestDesk {
@@ -59,7 +74,8 @@ export class RequestDesk {
   readonly #builds: Map<string, Build> = new Map();
   readonly #quotas: Map<string, TokenBucket> = new Map();
   readonly #stopped: AbortController = new AbortController();
-  #running = 0;
+  /** By who pays for them. */
+  readonly #running: Map<string, number> = new Map();
 
   constructor(deps: RequestDeskDeps) {
     this.#deps = deps;
@@ -76,20 +92,24 @@ export class RequestDesk {
     if (standing.kind === 'live') return old(this.#reportOf(id, subject, known, 'committed'));
     if (standing.kind === 'removed') return old(this.#bare(id, 'refused', `removed at height ${standing.height}: ${standing.reason}`));
     if (known !== null && !this.#isStale(known)) {
-      if (asker.kind !== 'build') this.#prefer(known);
+      this.#want(known, asker);
       return old(this.#reportOf(id, subject, known, known.state));
     }
-    if (asker.kind === 'peer' && !this.#quotaOf(asker.id).take(1))
-      return old(this.#bare(id, 'busy', 'too many requests of this node at once: come again'));
-    const build = this.#add(subject, { refresh: false, first: asker.kind !== 'build' });
+    if (!this.#paysFor(asker)) return old(this.#bare(id, 'busy', 'too many requests of this node at once: come again'));
+    const build = this.#add(subject, asker, { refresh: false });
     if (build === null) return old(this.#bare(id, 'busy', 'too many builds are waiting: come again'));
     return { report: this.#reportOf(id, subject, build, build.state), isNew: true };
+  }
+
+  /** Builds under way, not those that wait. */
+  get running(): number {
+    return [...this.#running.values()].reduce((sum, running) => sum + running, 0);
   }
 
   /** Looks at a label again that the upstream has moved. */
   refresh(subject: RequestSubject): void {
     const known = this.#builds.get(digestToHex(requestIdOf(this.#deps.sha256, subject)));
-    if (known === undefined || known.endedMs !== null) this.#add(subject, { refresh: true, first: false });
+    if (known === undefined || known.endedMs !== null) this.#add(subject, { kind: 'build', payer: REFRESH }, { refresh: true });
   }
 
   report(id: Digest): BuildReport {
@@ -120,69 +140,97 @@ export class RequestDesk {
     return build.state === 'committed' || this.#deps.clock.nowMs() - build.endedMs >= SETTLED_MS;
   }
 
-  /** What somebody waits for goes before what is only fetched along. */
-  #prefer(build: Build): void {
+  /** One more waits for it: what somebody waits for goes before what is only fetched along. */
+  #want(build: Build, asker: Asker): void {
     if (build.state !== 'waiting') return;
-    const hex = digestToHex(build.id);
-    const others = [...this.#builds].filter(([key]) => key !== hex);
-    this.#builds.clear();
-    for (const [key, one] of [[hex, build] as const, ...others]) this.#builds.set(key, one);
+    if (asker.kind !== 'build') build.isWanted = true;
+    if (build.askers.size < MAX_WANTING) build.askers.add(payerOf(asker));
+    this.#startNext();
   }
 
-  #add(subject: RequestSubject, options: { readonly refresh: boolean; readonly first: boolean }): Build | null {
-    this.#makeRoom();
-    if (this.#builds.size >= MAX_BUILDS) return null;
+  #add(subject: RequestSubject, asker: Asker, { refresh }: { readonly refresh: boolean }): Build | null {
+    const isWanted = asker.kind !== 'build';
+    if (!this.#makeRoom(asker)) return null;
     const id = requestIdOf(this.#deps.sha256, subject);
-    const startedMs = this.#deps.clock.nowMs();
-    const build: Build = { id, subject, refresh: options.refresh, startedMs, state: 'waiting', detail: '', endedMs: null };
+    const build: Build = {
+      id,
+      subject,
+      refresh,
+      startedMs: this.#deps.clock.nowMs(),
+      isWanted,
+      askers: new Set([payerOf(asker)]),
+      state: 'waiting',
+      detail: '',
+      endedMs: null,
+    };
     this.#builds.delete(digestToHex(id));
     this.#builds.set(digestToHex(id), build);
-    if (options.first) this.#prefer(build);
     this.#startNext();
     return build;
   }
 
-  #makeRoom(): void {
+  /** True when one more may be remembered; what has ended is forgotten for it. */
+  #makeRoom(asker: Asker): boolean {
+    let open = 0;
+    for (const { endedMs } of this.#builds.values()) if (endedMs === null) open += 1;
+    if (open >= mostOpen(asker)) return false;
     for (const [key, build] of this.#builds) {
-      if (this.#builds.size < MAX_BUILDS) return;
+      if (this.#builds.size < MAX_BUILDS) break;
       if (build.endedMs !== null) this.#builds.delete(key);
     }
+    return true;
   }
 
   #startNext(): void {
-    for (const build of this.#builds.values()) {
-      if (this.#running >= MAX_RUNNING || this.#stopped.signal.aborted) return;
-      if (build.state !== 'waiting') continue;
-      build.state = 'running';
-      this.#running += 1;
-      this.#run(build).then(
-        (end) => this.#end(build, end),
-        (error: unknown) => this.#deps.fatal(error),
-      );
+    const waiting = [...this.#builds.values()].filter(({ state }) => state === 'waiting');
+    for (const build of [...waiting.filter(({ isWanted }) => isWanted), ...waiting.filter(({ isWanted }) => !isWanted)]) {
+      if (this.running >= MAX_RUNNING || this.#stopped.signal.aborted) return;
+      const payer = [...build.askers].find((one) => (this.#running.get(one) ?? 0) < mostRunning(one));
+      if (payer !== undefined) this.#begin(build, payer);
     }
   }
 
-  async #run(build: Build): Promise<BuildEnd> {
+  #begin(build: Build, payer: string): void {
+    build.state = 'running';
+    this.#running.set(payer, (this.#running.get(payer) ?? 0) + 1);
+    this.#run(build, payer).then(
+      (end) => this.#end(build, payer, end),
+      (error: unknown) => this.#deps.fatal(error),
+    );
+  }
+
+  async #run(build: Build, payer: string): Promise<BuildEnd> {
     const { subject, refresh, startedMs } = build;
     this.#deps.log.info({ subject: describeSubject(subject), step: 'requested' }, 'build started');
     const onParts = (parts: readonly RequestSubject[]): void => {
-      for (const part of parts) this.ask(part, { kind: 'build' });
+      // Parts of parts come when somebody asks for them: indexes of indexes would multiply one request by thousands.
+      if (build.isWanted || refresh) for (const part of parts) this.ask(part, { kind: 'build', payer });
     };
     return await runBuild({ subject, refresh, startedMs, onParts, signal: this.#stopped.signal }, this.#deps);
   }
 
-  #end(build: Build, { state, detail }: BuildEnd): void {
+  #end(build: Build, payer: string, { state, detail }: BuildEnd): void {
     build.state = state;
     build.detail = detail;
     build.endedMs = this.#deps.clock.nowMs();
-    this.#running -= 1;
+    const left = (this.#running.get(payer) ?? 1) - 1;
+    if (left === 0) this.#running.delete(payer);
+    else this.#running.set(payer, left);
     const durationMs = build.endedMs - build.startedMs;
+    this.#deps.metrics.buildEnded(state);
     this.#deps.log.info({ subject: describeSubject(build.subject), outcome: state, reason: detail, durationMs }, 'build ended');
     this.#startNext();
   }
 
-  #quotaOf(asker: string): TokenBucket {
-    const quota = this.#quotas.get(asker) ?? tokenBucket(QUOTA, this.#deps.clock);
+  /** Takes the asking out of the quotas of who asks and of who passed it on. */
+  #paysFor(asker: Asker): boolean {
+    if (asker.kind !== 'peer') return true;
+    if (asker.relay !== null && !this.#quotaOf(`by ${asker.relay}`, RELAY_QUOTA).take(1)) return false;
+    return this.#quotaOf(asker.id, QUOTA).take(1);
+  }
+
+  #quotaOf(asker: string, limits: { readonly perSecond: number; readonly burst: number }): TokenBucket {
+    const quota = this.#quotas.get(asker) ?? tokenBucket(limits, this.#deps.clock);
     this.#quotas.delete(asker);
     this.#quotas.set(asker, quota);
     for (const [oldest] of this.#quotas) {
@@ -193,7 +241,7 @@ export class RequestDesk {
   }
 
   #bare(requestId: Digest, state: BuildReport['state'], detail: string): BuildReport {
-    return { requestId, subject: null, state, detail: detail.slice(0, 512), startedMs: 0, fetchedBytes: 0, verdicts: [] };
+    return { requestId, subject: null, state, detail: shortened(detail, 512), startedMs: 0, fetchedBytes: 0, verdicts: [] };
   }
 
   #reportOf(requestId: Digest, subject: RequestSubject, build: Build | null, state: BuildReport['state'] | 'waiting'): BuildReport {
@@ -205,17 +253,42 @@ export class RequestDesk {
       set.map(({ nodeId }) => {
         const one = said.get(digestToHex(nodeId));
         const detail = one?.verdict === 'endorsed' ? says : (one?.detail ?? '');
-        return { nodeId, transactionId: id, verdict: one?.verdict ?? ('silent' as const), detail: detail.slice(0, 512) };
+        return { nodeId, transactionId: id, verdict: one?.verdict ?? ('silent' as const), detail: shortened(detail, 512) };
       }),
     );
     return {
       requestId,
       subject,
       state: state === 'waiting' ? 'running' : state,
-      detail: (build?.detail ?? '').slice(0, 512),
+      detail: shortened(build?.detail ?? '', 512),
       startedMs,
       fetchedBytes,
       verdicts: heard.slice(-512),
     };
   }
+}
+
+/** Labels that are looked at again are paid for by nobody else. */
+const REFRESH = 'refresh';
+const ALONG = 'along with ';
+
+function mostRunning(payer: string): number {
+  return payer.startsWith(ALONG) ? MAX_RUNNING_ALONG : MAX_RUNNING_OF_ONE;
+}
+
+function payerOf(asker: Asker): string {
+  switch (asker.kind) {
+    case 'peer':
+      // Who passes on what others sign may have made up the others.
+      return asker.relay === null ? asker.id : `by ${asker.relay}`;
+    case 'own':
+      return 'own';
+    case 'build':
+      return `${ALONG}${asker.payer}`;
+  }
+}
+
+function mostOpen(asker: Asker): number {
+  if (asker.kind === 'build') return MAX_OPEN_ALONG;
+  return asker.kind === 'own' || asker.isAuthority ? MAX_BUILDS : MAX_OPEN_OF_STRANGERS;
 }

@@ -7,7 +7,6 @@
 import { setMaxListeners } from 'node:events';
 import {
   type BuildQuestion,
-  type BuildReport,
   buildQuestion,
   buildReport,
   checkRequestSubject,
@@ -23,7 +22,6 @@ import {
   requestPayload,
   ruleFor,
   type Sha256,
-  totalPower,
   type ValidatorSetRecord,
   validatorSetAt,
 } from '../../chain/index.ts';
@@ -31,26 +29,23 @@ import type { Requesting, RequestOutcome } from '../../registry/index.ts';
 import { protocolOf } from '../channels.ts';
 import type { Head } from '../ledger/head.ts';
 import type { Members } from '../ledger/members.ts';
+import type { Metrics } from '../metrics/types.ts';
 import type { Clock, Logger, Network, Signer, Timers } from '../ports.ts';
 import type { RequestCourier } from './request-courier.ts';
 import type { RequestDesk } from './request-desk.ts';
+import { type HeardReport, lastWord, outcomeOf } from './request-outcome.ts';
 import { describeSubject, keyOfSubject, packageOf, standingOf } from './subject.ts';
 
 /** Authorities asked directly; the rest hears of it from them. */
 const MAX_ASKED = 32;
 const ANSWER_MS = 5_000;
-/** How often the authorities are asked how far it is. */
+/** How often the authorities are asked how far it is: while somebody waits, and when nobody does. */
 const POLL_MS = 500;
+const IDLE_POLL_MS = 5_000;
 /** A request that nobody waits for any more is followed for so long. */
 const FOLLOW_MS = 600_000;
 /** Different requests of this node under way. */
 const MAX_RUNNING = 256;
-
-/** What one authority said of a build, newest word. */
-export interface HeardReport {
-  readonly nodeId: Digest;
-  readonly report: BuildReport;
-}
 
 export interface RequestsDeps {
   readonly chainId: Digest;
@@ -62,6 +57,7 @@ export interface RequestsDeps {
   readonly timers: Timers;
   readonly sha256: Sha256;
   readonly log: Logger;
+  readonly metrics: Pick<Metrics, 'requestEnded'>;
   /** Null on a mirror. */
   readonly own: { readonly nodeId: Digest; readonly desk: RequestDesk; readonly courier: RequestCourier } | null;
 }
@@ -71,6 +67,10 @@ interface Running {
   readonly startedMs: number;
   readonly outcome: Promise<RequestOutcome>;
   reports: readonly HeardReport[];
+  /** Clients that wait for it. */
+  waiting: number;
+  /** Followed no further, in favour of one that somebody waits for. */
+  isLetGo: boolean;
 }
 
 export class Requests implements Requesting {
@@ -107,17 +107,40 @@ export class Requests implements Requesting {
     const id = digestToHex(requestIdOf(this.#deps.sha256, subject));
     const known = this.#running.get(id);
     if (known !== undefined) return known;
-    if (this.#running.size >= MAX_RUNNING) return null;
+    if (this.#running.size >= MAX_RUNNING && !this.#letGo()) return null;
     const startedMs = this.#deps.clock.nowMs();
     const outcome = Promise.resolve().then(() => this.#follow(running));
-    const running: Running = { subject, startedMs, outcome, reports: [] };
+    const running: Running = { subject, startedMs, outcome, reports: [], waiting: 0, isLetGo: false };
     this.#running.set(id, running);
     this.#deps.log.info({ subject: describeSubject(subject), step: 'requested' }, 'request begun');
     outcome
-      .then((ended) => this.#deps.log.info({ subject: describeSubject(subject), step: ended.kind }, 'request ended'))
+      .then((ended) => {
+        this.#deps.metrics.requestEnded(ended.kind);
+        this.#deps.log.info({ subject: describeSubject(subject), step: ended.kind }, 'request ended');
+      })
       .catch((error: unknown) => this.#deps.log.error({ error: String(error) }, 'request broke off'))
-      .finally(() => this.#running.delete(id));
+      .finally(() => this.#running.get(id) === running && this.#running.delete(id));
     return running;
+  }
+
+  /** Requests of this node under way. */
+  get size(): number {
+    return this.#running.size;
+  }
+
+  /** Builds under way on this authority. */
+  get builds(): number {
+    return this.#deps.own?.desk.running ?? 0;
+  }
+
+  /** Gives up the oldest that nobody waits for: the authorities go on, and whoever comes back finds it further on. */
+  #letGo(): boolean {
+    for (const [id, running] of this.#running) {
+      if (running.waiting > 0) continue;
+      running.isLetGo = true;
+      return this.#running.delete(id);
+    }
+    return false;
   }
 
   isRunning(id: Digest): boolean {
@@ -139,7 +162,8 @@ export class Requests implements Requesting {
   async #atMost(running: Running, signal: AbortSignal): Promise<RequestOutcome> {
     const { head, timers } = this.#deps;
     const waitMs = head.parameters.requestOnMissMs;
-    return await new Promise((resolve, reject) => {
+    running.waiting += 1;
+    return await new Promise<RequestOutcome>((resolve, reject) => {
       const late = (): void =>
         settle({ kind: 'pending', reason: `not on the chain after ${waitMs} ms${lastWord(running.reports)}: come again` });
       const timer = timers.set(waitMs, late);
@@ -150,6 +174,9 @@ export class Requests implements Requesting {
       };
       signal.addEventListener('abort', late, { once: true });
       running.outcome.then(settle, reject);
+      if (signal.aborted) late();
+    }).finally(() => {
+      running.waiting -= 1;
     });
   }
 
@@ -159,7 +186,7 @@ export class Requests implements Requesting {
     const { subject, startedMs } = running;
     for (;;) {
       if (standingOf(head.view.state, subject).kind !== 'absent') return { kind: 'committed' };
-      if (this.#stopped.signal.aborted) return { kind: 'pending', reason: 'this node stops' };
+      if (this.#stopped.signal.aborted || running.isLetGo) return { kind: 'pending', reason: 'no longer followed: come again' };
       if (clock.nowMs() - startedMs > FOLLOW_MS) return { kind: 'pending', reason: 'the authorities did not decide' };
       const answered = this.#say(running).then((reports) => {
         running.reports = reports;
@@ -167,19 +194,17 @@ export class Requests implements Requesting {
       // A commit ends the wait at once, an authority that is slow to answer prolongs it for nobody.
       await this.#committedOr(subject, answered);
       if (standingOf(head.view.state, subject).kind !== 'absent') continue;
-      const outcome = this.#outcomeOf(running.reports);
+      const outcome = outcomeOf(running.reports, this.#set());
       if (outcome !== null) return outcome;
-      await this.#committedOr(subject, this.#pause(POLL_MS));
+      await this.#committedOr(subject, this.#pause(running.waiting > 0 ? POLL_MS : IDLE_POLL_MS));
     }
   }
 
   /** Asks those that don't know of it yet, and the others how far it is. */
   async #say({ subject, reports }: Running): Promise<readonly HeardReport[]> {
-    const { own, signer, chainId, clock, sha256 } = this.#deps;
-    const author = signer.publicKey('network');
-    const unsigned = { subject, author, timeMs: clock.nowMs() };
-    const request: Request = { ...unsigned, signature: signer.sign('network', requestPayload(chainId, unsigned)) };
+    const { own, sha256 } = this.#deps;
     const asked = own?.desk.ask(subject, { kind: 'own' });
+    const request = this.#signed(subject);
     if (asked?.isNew === true) own?.courier.passOn(request);
     const mine = own === null || asked === undefined ? [] : [{ nodeId: own.nodeId, report: asked.report }];
     const knowing = new Set(
@@ -188,6 +213,12 @@ export class Requests implements Requesting {
     const [ask, follow] = [{ kind: 'ask', request } as const, { kind: 'report', requestId: requestIdOf(sha256, subject) } as const];
     const others = await this.#askAll(this.#authorities(subject), (nodeId) => (knowing.has(digestToHex(nodeId)) ? follow : ask));
     return [...mine, ...others];
+  }
+
+  #signed(subject: RequestSubject): Request {
+    const { signer, chainId, clock } = this.#deps;
+    const unsigned = { subject, author: signer.publicKey('network'), timeMs: clock.nowMs() };
+    return { ...unsigned, signature: signer.sign('network', requestPayload(chainId, unsigned)) };
   }
 
   /** Node and peer ids of the other connected authorities; those whose turn is first come first. */
@@ -227,21 +258,6 @@ export class Requests implements Requesting {
     return (await Promise.all(answers)).flat();
   }
 
-  /** What > 1/3 of the power says can no longer become anything else; null while it may still come. */
-  #outcomeOf(reports: readonly HeardReport[]): RequestOutcome | null {
-    const set = this.#set();
-    const saying = (...states: readonly BuildReport['state'][]): readonly BuildReport[] =>
-      reports.filter(({ report }) => states.includes(report.state)).map(({ report }) => report);
-    const enough = (...states: readonly BuildReport['state'][]): boolean => {
-      const nodes = new Set(reports.filter(({ report }) => states.includes(report.state)).map(({ nodeId }) => digestToHex(nodeId)));
-      return isOverThird(set, nodes);
-    };
-    if (enough('absent')) return { kind: 'absent', reason: reasonOf(saying('absent')) };
-    if (enough('absent', 'refused')) return { kind: 'refused', reason: reasonOf(saying('refused')) };
-    if (enough('absent', 'refused', 'failed')) return { kind: 'pending', reason: reasonOf(saying('failed', 'refused')) };
-    return enough('busy') ? { kind: 'pending', reason: reasonOf(saying('busy')) } : null;
-  }
-
   #set(): ValidatorSetRecord {
     const { head } = this.#deps;
     return validatorSetAt(head.view, head.height + 1);
@@ -273,22 +289,4 @@ export class Requests implements Requesting {
       signal.addEventListener('abort', done, { once: true });
     });
   }
-}
-
-function isOverThird(set: ValidatorSetRecord, nodes: ReadonlySet<string>): boolean {
-  const power = set.filter(({ nodeId }) => nodes.has(digestToHex(nodeId))).reduce((sum, member) => sum + member.power, 0);
-  return 3 * power > totalPower(set);
-}
-
-/** What they say, each thing once. */
-function reasonOf(reports: readonly BuildReport[]): string {
-  return (
-    [...new Set(reports.map(({ detail }) => detail).filter((detail) => detail !== ''))].join('; ').slice(0, 1024) || 'no reason was given'
-  );
-}
-
-/** Why it takes so long, where an authority has said so. */
-function lastWord(reports: readonly HeardReport[]): string {
-  const failed = reports.find(({ report }) => report.state === 'failed' && report.detail !== '');
-  return failed === undefined ? '' : ` (${failed.report.detail})`;
 }

@@ -8,7 +8,9 @@ import {
   type Claim,
   type Digest,
   digestToHex,
+  type Endorsement,
   keyOf,
+  type Refusal,
   type Sha256,
   totalPower,
   transactionId,
@@ -20,7 +22,9 @@ export interface HeardVerdict {
   readonly verdict: 'endorsed' | 'refused';
   /** The reason of a refusal; empty of an endorsement. */
   readonly detail: string;
-  readonly atMs: number;
+  /** When its node said it, by that node's clock: the newer word holds. */
+  readonly saidMs: number;
+  readonly heardMs: number;
 }
 
 /** A candidate and what was said of it, by hex of the node id. */
@@ -33,20 +37,24 @@ export interface HeardCandidate {
 }
 
 const MAX_CANDIDATES = 2048;
+/** What the clocks of two authorities may be apart. */
+const CLOCKS_MS = 2_000;
 
 export class VerdictBook {
   readonly #candidates: Map<string, HeardCandidate> = new Map();
-  readonly #listeners: Set<() => void> = new Set();
+  readonly #listeners: Set<(about: Digest) => void> = new Set();
   readonly #clock: Clock;
   readonly #sha256: Sha256;
+  readonly #endorsementMs: () => number;
 
-  constructor(deps: { readonly clock: Clock; readonly sha256: Sha256 }) {
+  constructor(deps: { readonly clock: Clock; readonly sha256: Sha256; readonly endorsementMs: () => number }) {
     this.#clock = deps.clock;
     this.#sha256 = deps.sha256;
+    this.#endorsementMs = deps.endorsementMs;
   }
 
-  /** Called after every word that was heard. Returns what ends it. */
-  onChange(listener: () => void): () => void {
+  /** Called after every word that was heard, with the candidate's id. Returns what ends it. */
+  onChange(listener: (about: Digest) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
@@ -55,16 +63,15 @@ export class VerdictBook {
     const candidate = this.#take(id);
     candidate.keys = claims.map(keyOf);
     candidate.says = claims.map(saying).join(', ').slice(0, 512);
-    this.#tell();
+    this.#tell(id);
   }
 
-  endorsed(id: Digest, nodeId: Digest): void {
-    this.#hear(id, nodeId, 'endorsed', '');
+  endorsed(id: Digest, { nodeId, expiresMs }: Pick<Endorsement, 'nodeId' | 'expiresMs'>): void {
+    this.#hear(id, nodeId, { verdict: 'endorsed', detail: '', saidMs: expiresMs - this.#endorsementMs() });
   }
 
-  /** A refusal bears no time: one that is told again takes nothing back from an endorsement that came after it. */
-  refused(id: Digest, nodeId: Digest, reason: string): void {
-    if (this.#take(id).verdicts.get(digestToHex(nodeId))?.verdict !== 'endorsed') this.#hear(id, nodeId, 'refused', reason);
+  refused({ transactionId: id, nodeId, reason, timeMs }: Omit<Refusal, 'signature'>): void {
+    this.#hear(id, nodeId, { verdict: 'refused', detail: reason, saidMs: timeMs });
   }
 
   /** Those whose endorsements sealed what the block holds. */
@@ -72,7 +79,7 @@ export class VerdictBook {
     for (const { claims, endorsements } of block.transactions) {
       const id = transactionId(this.#sha256, claims);
       if (!this.#candidates.has(digestToHex(id))) continue;
-      for (const { nodeId } of endorsements) this.endorsed(id, nodeId);
+      for (const endorsement of endorsements) this.endorsed(id, endorsement);
     }
   }
 
@@ -83,23 +90,28 @@ export class VerdictBook {
   /** Candidates about a key that were spoken of since then, oldest first. */
   about(key: string, sinceMs: number): readonly HeardCandidate[] {
     return [...this.#candidates.values()].filter(
-      ({ keys, verdicts }) => keys.includes(key) && [...verdicts.values()].some(({ atMs }) => atMs >= sinceMs),
+      ({ keys, verdicts }) => keys.includes(key) && [...verdicts.values()].some(({ heardMs }) => heardMs >= sinceMs),
     );
   }
 
-  /** True when members with > 1/3 of the power have refused it since then: no quorum can come together. */
+  /** True when members with > 1/3 of the power have refused it since then, the newest word of each: no quorum can come together. */
   isHopeless(id: Digest, set: ValidatorSetRecord, sinceMs: number): boolean {
     const verdicts = this.get(id)?.verdicts;
     const refusing = set.filter(({ nodeId }) => {
       const heard = verdicts?.get(digestToHex(nodeId));
-      return heard?.verdict === 'refused' && heard.atMs >= sinceMs;
+      return heard?.verdict === 'refused' && heard.saidMs >= sinceMs - CLOCKS_MS;
     });
     return 3 * refusing.reduce((sum, { power }) => sum + power, 0) > totalPower(set);
   }
 
-  #hear(id: Digest, nodeId: Digest, verdict: HeardVerdict['verdict'], detail: string): void {
-    this.#take(id).verdicts.set(digestToHex(nodeId), { verdict, detail, atMs: this.#clock.nowMs() });
-    this.#tell();
+  #hear(id: Digest, nodeId: Digest, word: Omit<HeardVerdict, 'heardMs'>): void {
+    const { verdicts } = this.#take(id);
+    const node = digestToHex(nodeId);
+    const known = verdicts.get(node);
+    // Anybody may say again what was said before.
+    if (known !== undefined && known.saidMs > word.saidMs) return;
+    verdicts.set(node, { ...word, heardMs: this.#clock.nowMs() });
+    this.#tell(id);
   }
 
   /** The entry, made if need be, and now the newest. */
@@ -108,15 +120,23 @@ export class VerdictBook {
     const candidate = this.#candidates.get(hex) ?? { id, keys: [], says: '', verdicts: new Map<string, HeardVerdict>() };
     this.#candidates.delete(hex);
     this.#candidates.set(hex, candidate);
-    for (const [oldest] of this.#candidates) {
-      if (this.#candidates.size <= MAX_CANDIDATES) break;
-      this.#candidates.delete(oldest);
-    }
+    if (this.#candidates.size > MAX_CANDIDATES) this.#candidates.delete(this.#leastOfUse(hex));
     return candidate;
   }
 
-  #tell(): void {
-    for (const listener of this.#listeners) listener();
+  /** Words about what nobody has claimed cost a liar nothing, so they go first. */
+  #leastOfUse(newest: string): string {
+    let oldest = newest;
+    for (const [hex, { says }] of this.#candidates) {
+      if (hex === newest) continue;
+      if (says === '') return hex;
+      if (oldest === newest) oldest = hex;
+    }
+    return oldest;
+  }
+
+  #tell(about: Digest): void {
+    for (const listener of this.#listeners) listener(about);
   }
 }
 

@@ -123,7 +123,13 @@ const vectors: Readonly<Record<string, Vector>> = {
   'payload-proposal': { bytes: chain.proposalPayload(chainId, proposal) },
   'payload-endorsement': { bytes: chain.endorsementPayload(chainId, digestOf(0xd1), 1_700_000_060_000) },
   'payload-candidate': { bytes: chain.candidatePayload(chainId, digestOf(0xd1), filled(0x11)) },
-  'payload-refusal': { bytes: chain.refusalPayload(chainId, digestOf(0xd1), 'the upstream has other bytes') },
+  'payload-refusal': {
+    bytes: chain.refusalPayload(chainId, {
+      transactionId: digestOf(0xd1),
+      reason: 'the upstream has other bytes',
+      timeMs: 1_700_000_000_000,
+    }),
+  },
   'payload-request': { bytes: chain.requestPayload(chainId, { subject, author: filled(0x11), timeMs: 1_700_000_000_000 }) },
   'payload-status': { bytes: chain.statusPayload(chainId, { height: 7, blockId: digestOf(0xb1), timeMs: 1_700_000_000_000 }) },
   'payload-consent': { bytes: chain.consentPayload(chainId, digestOf(0xd2), 'network') },
@@ -174,7 +180,7 @@ function messageVectors(): Readonly<Record<string, Vector>> {
     'message-endorsement': { bytes: chain.encode(chain.endorsementMessage, { transactionId: id, endorsement, attempt: 0 }) },
     'message-refusal': {
       bytes: chain.encode(chain.refusalMessage, {
-        refusal: { transactionId: id, nodeId, reason: 'hello.tar.gz: other bytes', signature },
+        refusal: { transactionId: id, nodeId, reason: 'hello.tar.gz: other bytes', timeMs: 1_700_000_000_000, signature },
         attempt: 0,
       }),
     },
@@ -249,7 +255,7 @@ t.test('no two domains, chains or fields share a payload', async (t) => {
     chain.candidatePayload(chain_, digestOf(1), filled(2)),
     chain.consentPayload(chain_, digestOf(1), 'network'),
     chain.consentPayload(chain_, digestOf(1), 'consensus'),
-    chain.refusalPayload(chain_, digestOf(1), 'network'),
+    chain.refusalPayload(chain_, { transactionId: digestOf(1), reason: 'network', timeMs: 5 }),
   ]);
   t.equal(new Set(payloads.map(toHex)).size, payloads.length);
 });

@@ -2,6 +2,8 @@
 
 import t from 'tap';
 import { type Claim, formatDigest, keyOf, transactionId } from '../../chain/index.ts';
+import { localnetPolicy } from '../../genesis/index.ts';
+import type { CheckVerdict } from '../../registry/index.ts';
 import { EndorsementBook } from '../../src/claims/endorsement-book.ts';
 import { FirstSeen } from '../../src/claims/first-seen.ts';
 import { judge } from '../../src/claims/judge.ts';
@@ -163,6 +165,41 @@ t.test('judge: policy first, then the hand, then the bytes; the first claim that
   t.same(await judge(deps, [removal, claim], context), { kind: 'unmarked' });
   t.equal(checked, 1);
   t.match(await judge({ ...deps, checkers: new Map() }, [claim], context), { kind: 'refused', reason: /does not check generic/ });
+  bench.close();
+});
+
+t.test('judge: a version grows old from when the upstream had it, not from when it was claimed', async (t) => {
+  const bench = await Bench.open();
+  const { clock } = bench.world.time;
+  const notes = { store: new MemoryKeyValueStore(), clock };
+  let isThere = false;
+  const check = async (): Promise<CheckVerdict> => (isThere ? { kind: 'genuine' } : { kind: 'refused', reason: 'no such thing' });
+  const policy = localnetPolicy([]).map((rule) => ({ ...rule, minimumAgeMs: 60_000 }));
+  const deps = {
+    head: { parameters: { ...bench.head.parameters, policy } },
+    marks: new Marks(notes),
+    firstSeen: new FirstSeen(notes),
+    checkers: new Map([['docker', { check }]]),
+  };
+  const context = { authorPeerId: 'x', signal: new AbortController().signal };
+  const version = `sha256:${'ab'.repeat(32)}`;
+  const claim = {
+    ...bench.world.claim('1.0.0'),
+    coordinates: { ecosystem: 'docker', registry: 'docker.io', namespace: 'library', name: 'tool', version },
+    source: { kind: 'upstream', id: 'docker-hub' },
+    verification: 'mirrored',
+  } as const;
+  const reasons: unknown[] = [];
+  const judged = async (): Promise<unknown> => reasons.push(await judge(deps, [claim], context));
+  await judged();
+  await bench.world.time.advance(120_000);
+  isThere = true;
+  await judged();
+  await bench.world.time.advance(59_000);
+  await judged();
+  await bench.world.time.advance(1_000);
+  await judged();
+  t.match(reasons, [{ reason: 'no such thing' }, { reason: /in 60 s/ }, { reason: /in 1 s/ }, { kind: 'genuine' }]);
   bench.close();
 });
 

@@ -154,36 +154,6 @@ t.test('a check that could not be made is made again when the author asks again'
   bench.close();
 });
 
-t.test('at most eight checks at a time', async (t) => {
-  const bench = await Bench.open(1);
-  const author = bench.member(0);
-  const open: (() => void)[] = [];
-  author.verdict = () => new Promise((resolve) => open.push(() => resolve({ kind: 'genuine' })));
-  for (let index = 0; index < 20; index += 1) author.pool.submit([bench.world.claim(`1.0.${index}`)], []);
-  await bench.world.time.advance(10);
-  t.equal(open.length, 8);
-  for (const finish of open.splice(0)) finish();
-  await bench.world.time.advance(10);
-  t.equal(author.checks, 16);
-  bench.close();
-});
-
-t.test('one author may not fill the pool', async (t) => {
-  const bench = await Bench.open(4);
-  const other = bench.member(1);
-  other.verdict = () => new Promise(() => {});
-  const take = (index: number, from: string): string =>
-    other.pool.candidateReceived(
-      { claims: [bench.world.claim(`1.0.${index}`)], consents: [], author: digestOf(1), signature: digestOf(2) },
-      from,
-    );
-  for (let index = 0; index < 1024; index += 1) take(index, 'greedy');
-  t.equal(take(2000, 'greedy'), 'full');
-  t.equal(take(2001, 'modest'), 'taken');
-  t.equal(other.pool.size, 1025);
-  bench.close();
-});
-
 t.test('of two contents for one key each authority endorses one, and a split vote comes unstuck', async (t) => {
   const bench = await Bench.open();
   const [left, right] = [bench.member(0), bench.member(1)];

@@ -11,7 +11,7 @@ import type { NodeOperations } from '../../src/operations.ts';
 import { operationsDouble, STATUS } from '../http/operations-double.ts';
 import { cairn } from './run-cairn.ts';
 
-const COMMANDS = ['start', 'status', 'list', 'ping', 'add', 'remove', 'inspect-log', 'config', 'keys', 'genesis'];
+const COMMANDS = ['start', 'status', 'list', 'ping', 'add', 'build', 'remove', 'inspect-log', 'config', 'keys', 'genesis'];
 const ONE_LINE = /^cairn: [^\n]+\n$/;
 const ADMIN_TOKEN = 'admin-token-for-tests';
 const PUBLISH_TOKEN = 'publish-token-for-tests';
@@ -43,7 +43,7 @@ t.test('every command has help with an example', async (t) => {
   for (const [command, { code, stdout, stderr }] of shown) {
     t.match(top.stdout, new RegExp(`^  ${command}`, 'm'));
     t.same([code, stderr], [0, ''], command);
-    if (!['config', 'keys', 'genesis'].includes(command)) t.match(stdout, /Examples?:\n {2}\S*cairn/, command);
+    if (!['build', 'config', 'keys', 'genesis'].includes(command)) t.match(stdout, /Examples?:\n {2}\S*cairn/, command);
     t.match(stdout, /--json/, `${command}: the common options are shown`);
   }
   const { version } = JSON.parse(await readFile(new URL('../../../package.json', import.meta.url), 'utf8'));
@@ -190,6 +190,38 @@ t.test('inspect-log prints tables, CSV and JSON, and never what would steer a te
   t.match(queries[0]?.[1], { limit: 5, latest: true, fromHeight: 2 });
   t.match(queries[0]?.[1].key, /generic\|\|demo\|a\|1$/);
   t.match(queries[1]?.[1].key, /0{64}$/);
+});
+
+t.test('build asks for an image and prints the id; its status shows each verdict, and a failure is exit code 4', async (t) => {
+  const { dataDir, calls } = await nodeWith(t, {});
+  const id = 'f'.repeat(64);
+  t.match(await cairn(['build', 'docker', 'alpine:3', '--data', dataDir]), { code: 0, stdout: `${id}\n`, stderr: /has begun/ });
+  t.match(await cairn(['build', 'docker', '--image', 'alpine:3', '--json', '--data', dataDir]), { code: 0, stdout: /"kind": "started"/ });
+  t.match(await cairn(['build', 'docker', 'refused', '--data', dataDir]), { code: 4, stderr: 'cairn: no rule\n' });
+  const status = await cairn(['build', 'status', id, '--data', dataDir]);
+  t.match(status, { code: 4, stdout: /state +failure\nreason +two of four differ/, stderr: /^cairn: the build failed: two/ });
+  t.match(status.stdout, /node2 +refused +eeeeeeee +other\\u001b\[31m bytes/, 'what the network says is escaped');
+  t.match(await cairn(['build', 'docker', 'alpine:3', '--wait', '--data', dataDir]), { code: 4, stdout: /node2/ });
+  t.same(calls.slice(0, 3), [
+    ['build', 'alpine:3'],
+    ['build', 'alpine:3'],
+    ['build', 'refused'],
+  ]);
+  t.match(await cairn(['build', 'docker', '--data', dataDir]), { code: 2, stderr: /expected an image/ });
+  t.match(await cairn(['build', 'status', 'abc', '--data', dataDir]), { code: 2, stderr: /64 hex digits/ });
+});
+
+t.test('inspect-log takes images: a tag, a digest, or a whole repository', async (t) => {
+  const { dataDir, calls } = await nodeWith(t, {});
+  const digest = `sha256:${'a'.repeat(64)}`;
+  for (const image of ['alpine:3', `quay.example:5000/team/app@${digest}`, 'alpine'])
+    t.match(await cairn(['inspect-log', 'docker', image, '--data', dataDir]), { code: 0 });
+  t.match(calls, [
+    ['log', { key: 'name|docker|docker.io|library|alpine|3', package: null }],
+    ['log', { key: `artifact|docker|quay.example:5000|team|app|${digest}`, package: null }],
+    ['log', { key: null, package: 'docker|docker.io|library|alpine' }],
+  ]);
+  t.match(await cairn(['inspect-log', 'docker', 'Alpine', '--data', dataDir]), { code: 2, stderr: /no image reference/ });
 });
 
 t.test('remove marks, takes back and lists; a refusal is exit code 4', async (t) => {

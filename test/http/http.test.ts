@@ -67,6 +67,7 @@ t.test('the admin API speaks NodeOperations', async (t) => {
   t.match(await get('/artifacts?after=pkg:generic/demo/x@1&limit=2'), { artifacts: [{ purl: 'pkg:generic/demo/a@1' }] });
   t.match(await get('/log?key=k&fromHeight=3&latest=true&limit=5'), { entries: [{ height: 3 }] });
   t.match(await get('/log'), { entries: [{ height: 3 }] });
+  t.match(await get('/log?package=p'), { entries: [{ height: 3 }] });
   t.match(await get('/marks'), { marks: [{ key: 'k' }] });
   const peerId = '1'.repeat(40);
   t.same(await post('/ping', { peerId }), { rttMs: 1.25 });
@@ -75,13 +76,36 @@ t.test('the admin API speaks NodeOperations', async (t) => {
   t.same(await post('/unmark', { target: 't' }), { unmarked: true });
   t.same(operations.calls.slice(2), [
     ['artifacts', { after: 'pkg:generic/demo/x@1', limit: 2 }],
-    ['log', { key: 'k', fromHeight: 3, limit: 5, latest: true }],
-    ['log', { key: null, fromHeight: 0, limit: 100, latest: false }],
+    ['log', { key: 'k', package: null, fromHeight: 3, limit: 5, latest: true }],
+    ['log', { key: null, package: null, fromHeight: 0, limit: 100, latest: false }],
+    ['log', { key: null, package: 'p', fromHeight: 0, limit: 100, latest: false }],
     ['marks'],
     ['ping', peerId],
     ['markRemoval', 't', 'r'],
     ['markRemoval', 't', null],
     ['unmark', 't'],
+  ]);
+});
+
+t.test('the admin API takes builds and tells how far they are', async (t) => {
+  const { app, operations } = admin();
+  const post = (image: unknown) => app.inject({ method: 'POST', url: '/build', headers: auth, payload: { image } });
+  t.match((await post('alpine:3')).json(), { kind: 'started', image: 'alpine:3' });
+  const refused = await post('refused');
+  t.same([refused.statusCode, refused.json().reason], [409, 'no rule']);
+  t.equal((await post('')).statusCode, 400);
+  const id = 'f'.repeat(64);
+  t.match((await app.inject({ url: `/build?id=${id}`, headers: auth })).json(), {
+    id,
+    state: 'failure',
+    verdicts: [{ authority: 'node2' }],
+  });
+  for (const bad of ['/build', '/build?id=abc', `/build?id=${id.toUpperCase()}`])
+    t.equal((await app.inject({ url: bad, headers: auth })).statusCode, 400, bad);
+  t.same(operations.calls, [
+    ['build', 'alpine:3'],
+    ['build', 'refused'],
+    ['buildStatus', id],
   ]);
 });
 

@@ -13,6 +13,8 @@ const READING: GaugeReading = {
   validators: 4,
   artifacts: 3,
   mempool: 1,
+  requests: 6,
+  builds: 9,
   candidates: 2,
   peers: 4,
   disk: { allocatedBytes: 100, usedBytes: 50, files: 2, quarantined: 1 },
@@ -45,7 +47,7 @@ t.test('every metric is one that promtool check metrics takes', async (t) => {
     );
   }
   for (const { name } of own)
-    t.match(name, /^cairn_(?:node|chain|consensus|claims|network|storage|serving|http)_/, `${name} names its subsystem`);
+    t.match(name, /^cairn_(?:node|chain|consensus|claims|requests|network|storage|serving|http)_/, `${name} names its subsystem`);
 });
 
 t.test('gauges are what the node says at the scrape', async (t) => {
@@ -60,6 +62,8 @@ t.test('gauges are what the node says at the scrape', async (t) => {
     'cairn_consensus_step{step="prevote"} 1',
     'cairn_consensus_step{step="waiting"} 0',
     'cairn_claims_mempool 1',
+    'cairn_requests_running 6',
+    'cairn_requests_builds_running 9',
     'cairn_network_peers 4',
     'cairn_storage_used_bytes 50',
     'cairn_node_info{version="1"} 1',
@@ -83,6 +87,8 @@ t.test('counters count, durations become seconds', async (t) => {
   metrics.consensusTimeout('propose');
   metrics.claimsEndorsed(2);
   metrics.claimsRefused(1);
+  metrics.requestEnded('committed');
+  metrics.buildEnded('failed');
   metrics.peerPenalized('bad-bytes');
   metrics.bytesServed('network', 1024);
   metrics.badPiece();
@@ -104,6 +110,8 @@ t.test('counters count, durations become seconds', async (t) => {
     'cairn_consensus_untimely_proposals_total 1',
     'cairn_claims_endorsed_total 2',
     'cairn_claims_refused_total 1',
+    'cairn_requests_ended_total{outcome="committed"} 1',
+    'cairn_requests_builds_ended_total{outcome="failed"} 1',
     'cairn_network_penalties_total{fault="bad-bytes"} 1',
     'cairn_serving_sent_bytes_total{source="network"} 1024',
     'cairn_serving_bad_pieces_total 1',

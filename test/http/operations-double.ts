@@ -25,6 +25,8 @@ export const STATUS: NodeStatus = {
   artifacts: 2,
   mempool: 0,
   candidates: 0,
+  requests: 0,
+  builds: 0,
   disk: { allocatedBytes: 53_687_091_200, usedBytes: 2048, files: 2, quarantined: 0 },
 };
 

@@ -1,11 +1,17 @@
 /** An upstream registry of the virtual world: images made up by a test, each authority's view its own. Counts what it is asked. */
 
 import { createHash } from 'node:crypto';
-import { asDigest, type Digest, digestToHex, formatDigest, parseDigest } from '../../chain/index.ts';
+import { asDigest, type Digest, formatDigest, parseDigest } from '../../chain/index.ts';
 import { type OciUpstream, RegistryError } from '../../registry/index.ts';
 
 const MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
 const INDEX = 'application/vnd.oci.image.index.v1+json';
+
+export interface MadeDescriptor {
+  readonly mediaType: string;
+  readonly digest: string;
+  readonly size: number;
+}
 
 export interface MadeImage {
   readonly digest: string;
@@ -17,17 +23,20 @@ export class MemoryRegistry {
   readonly blobs: Map<string, { readonly bytes: Uint8Array; readonly mediaType: string }> = new Map();
   readonly tags: Map<string, string> = new Map();
 
-  /** An image of one layer for a platform, under a tag if one is given. */
-  image(salt: string, options: { readonly tag?: string; readonly architecture?: string } = {}): MadeImage {
+  /** An image of one layer for a platform, under a tag if one is given; `more` layers are as its maker describes them. */
+  image(
+    salt: string,
+    options: { readonly tag?: string; readonly architecture?: string; readonly more?: readonly MadeDescriptor[] } = {},
+  ): MadeImage {
     const layer = new TextEncoder().encode(`layer of ${salt} `.repeat(2000));
     const config = json({ os: 'linux', architecture: options.architecture ?? 'amd64', salt });
     const document = {
       schemaVersion: 2,
       mediaType: MANIFEST,
-      config: this.#descriptor(config, 'application/vnd.oci.image.config.v1+json'),
-      layers: [this.#descriptor(layer, 'application/vnd.oci.image.layer.v1.tar')],
+      config: this.blob(config, 'application/vnd.oci.image.config.v1+json'),
+      layers: [this.blob(layer, 'application/vnd.oci.image.layer.v1.tar'), ...(options.more ?? [])],
     };
-    const { digest } = this.#descriptor(json(document), MANIFEST);
+    const { digest } = this.blob(json(document), MANIFEST);
     if (options.tag !== undefined) this.tags.set(options.tag, digest);
     return { digest, layer };
   }
@@ -39,12 +48,12 @@ export class MemoryRegistry {
       size: this.blobs.get(digest)?.bytes.length ?? 0,
       platform: { os: 'linux', architecture },
     }));
-    const { digest } = this.#descriptor(json({ schemaVersion: 2, mediaType: INDEX, manifests }), INDEX);
+    const { digest } = this.blob(json({ schemaVersion: 2, mediaType: INDEX, manifests }), INDEX);
     this.tags.set(tag, digest);
     return digest;
   }
 
-  #descriptor(bytes: Uint8Array, mediaType: string): { readonly mediaType: string; readonly digest: string; readonly size: number } {
+  blob(bytes: Uint8Array, mediaType: string): MadeDescriptor {
     const digest = formatDigest(sha256Of(bytes));
     this.blobs.set(digest, { bytes, mediaType });
     return { mediaType, digest, size: bytes.length };
@@ -54,6 +63,8 @@ export class MemoryRegistry {
 export interface MemoryUpstream extends OciUpstream {
   readonly asked: { manifests: number; resolves: number; blobs: number };
   down: boolean;
+  /** Blobs that never come, until whoever waits gives up. */
+  readonly stalled: Set<string>;
   /** Another registry in place of the first: what this authority alone sees. */
   shows: MemoryRegistry;
 }
@@ -72,6 +83,7 @@ export function memoryUpstream(registry: MemoryRegistry): MemoryUpstream {
   const upstream: MemoryUpstream = {
     asked,
     down: false,
+    stalled: new Set(),
     shows: registry,
     manifest: async (_repository, reference) => {
       asked.manifests += 1;
@@ -81,13 +93,23 @@ export function memoryUpstream(registry: MemoryRegistry): MemoryUpstream {
       asked.resolves += 1;
       return find(tag).sha256;
     },
-    blob: async function* (_repository, { sha256 }) {
+    blob: async function* (_repository, { sha256, sizeBytes }, signal) {
       asked.blobs += 1;
-      const { bytes } = find(`sha256:${digestToHex(sha256)}`);
+      const { bytes } = find(formatDigest(sha256));
+      if (upstream.stalled.has(formatDigest(sha256))) await abortOf(signal);
+      if (bytes.length !== sizeBytes) throw new RegistryError('UPSTREAM_FAILED', 'memory', { message: 'the blob has another size' });
       yield Uint8Array.from(bytes);
     },
   };
   return upstream;
+}
+
+function abortOf(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    const end = (): void => reject(new RegistryError('ABORTED', 'memory', { message: 'given up' }));
+    if (signal.aborted) end();
+    signal.addEventListener('abort', end, { once: true });
+  });
 }
 
 function json(value: unknown): Uint8Array {

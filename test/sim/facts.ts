@@ -57,6 +57,8 @@ export type Fact =
   | {
       readonly kind: 'healed';
       readonly afterMs: number;
+      /** That the first decision took beyond the round then in work. */
+      readonly rounds: number;
       readonly heights: Readonly<Record<string, number>>;
       readonly open: readonly string[];
       readonly wanted: number;

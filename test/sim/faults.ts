@@ -11,7 +11,7 @@ import type { SeededRandom } from '../world/seeded-random.ts';
 import type { VirtualWorld } from '../world/world.ts';
 import { installCrashPoints } from './crash-points.ts';
 import type { Fault, FaultAction, Moment } from './plan.ts';
-import { pick } from './plan.ts';
+import { isCertain, pick } from './plan.ts';
 import type { Sky } from './weather.ts';
 
 /** What is told to whoever watches. */
@@ -40,6 +40,8 @@ export class Hand {
   readonly #damaged = new Set<Inhabitant>();
   readonly #ups = new Map<Inhabitant, number>();
   #healed = false;
+  /** Faults so far. */
+  happened = 0;
 
   constructor(world: VirtualWorld, deps: { readonly sky: Sky; readonly notes: Notes; readonly random: SeededRandom }) {
     this.#world = world;
@@ -106,6 +108,7 @@ export class Hand {
   #begin(fault: Fault): void {
     const { action, forMs } = fault;
     const one = 'node' in action ? this.#world.inhabitants[action.node] : undefined;
+    if (isCertain(fault)) this.happened += 1;
     if (one === undefined) {
       this.#notes.event(action.kind, 'network', `${forMs} ms`);
       this.#sky.begin(action, forMs);
@@ -163,6 +166,7 @@ export class Hand {
     armed.left -= 1;
     if (armed.left > 0) return false;
     this.#armed.delete(one);
+    this.happened += 1;
     this.#notes.event(`crash ${moment}`, one.name, `${armed.forMs} ms`);
     this.#down(one, armed.forMs);
     return true;

@@ -23,6 +23,7 @@ export const FOUND: readonly Found[] = [
       signatures: 'keyed hash',
       pace: 0.1,
       loadMs: 242,
+      rivals: 0,
       stormMs: 22175,
       weather: {
         law: 'exponential',
@@ -42,6 +43,7 @@ export const FOUND: readonly Found[] = [
         { atMs: 8450, forMs: 668, action: { kind: 'crash at', node: 0, moment: 'before the block is stored', nth: 4 } },
         { atMs: 16238, forMs: 3589, action: { kind: 'clog', from: 4, to: 6 } },
       ],
+      changes: [],
     },
   },
 ];

@@ -3,26 +3,19 @@
  * node is asked what it thinks of itself. Says null, or what is wrong.
  */
 
-import {
-  blockHeader,
-  type Digest,
-  digestToHex,
-  encode,
-  keyOf,
-  transactionId,
-  type ValidatorSetRecord,
-  validatorSetDigest,
-  votePayload,
-} from '../../chain/index.ts';
+import { blockHeader, type Digest, digestToHex, encode, keyOf, transactionId, validatorSetDigest, votePayload } from '../../chain/index.ts';
 import { sha256 } from '../../src/crypto/sha256.ts';
 import type { SignedItem } from '../../src/ports.ts';
 import type { Committed, Fact } from './facts.ts';
+import { claimsCommitted, convergence, nothingLost, progress, promptDecision } from './liveness-invariants.ts';
+import type { SetBook } from './set-book.ts';
 import { lockDiscipline, singleSignature } from './vote-invariants.ts';
 
 /** What is known of the network before it begins. */
 export interface Terms {
   readonly chainId: Digest;
-  readonly set: ValidatorSetRecord;
+  /** Who may vote when. */
+  readonly sets: SetBook;
   /** Names of the nodes that run as they should. */
   readonly honest: ReadonlySet<string>;
   /** Node ids, in hex, of the liars. */
@@ -48,6 +41,7 @@ export function invariants(terms: Terms): readonly Invariant[] {
 const JUDGES: Readonly<Record<string, (terms: Terms) => Judge>> = {
   agreement,
   'equal state': equalState,
+  'sets follow the chain': setsFollow,
   integrity,
   'hash links': hashLinks,
   validity,
@@ -63,6 +57,7 @@ const JUDGES: Readonly<Record<string, (terms: Terms) => Judge>> = {
   'no honest node sent away': noneSentAway,
   'nothing acknowledged lost': nothingLost,
   progress,
+  'prompt decision': promptDecision,
   'claims committed': claimsCommitted,
   convergence,
 };
@@ -95,6 +90,18 @@ function equalState(): Judge {
     return here === there && here === written
       ? null
       : `${fact.name} at ${header.height}: state ${here}, header ${written}, others ${there}`;
+  };
+}
+
+/** Every header names the sets that the blocks before it have made. */
+function setsFollow(terms: Terms): Judge {
+  return (fact) => {
+    if (fact.kind !== 'committed') return null;
+    const { height, setDigest, nextSetDigest } = fact.block.header;
+    const isRight = (named: Digest, at: number): boolean =>
+      digestToHex(named) === digestToHex(validatorSetDigest(sha256, terms.sets.at(at)));
+    if (!isRight(setDigest, height)) return `block ${height} names another set for its height`;
+    return isRight(nextSetDigest, height + 1) ? null : `block ${height} names another set for the next height`;
   };
 }
 
@@ -141,31 +148,35 @@ function hashLinks(terms: Terms): Judge {
   };
 }
 
-/** Only what was really submitted is committed, once; time grows; the proposer's turn; no empty block in round 0 without a reason. */
+/**
+ * Only what was really submitted is committed, one claim for each record that it replaces; time grows; the proposer's turn; no empty block
+ * in round 0 without a reason.
+ */
 function validity(terms: Terms): Judge {
   const submitted = new Set<string>();
   const heightOf = new Map<string, number>();
   const times = new Map<number, number>();
-  const set = digestToHex(validatorSetDigest(sha256, terms.set));
   return (fact) => {
     if (fact.kind === 'submitted') submitted.add(fact.id);
     if (fact.kind !== 'committed') return null;
     const { header, transactions, evidence } = fact.block;
     const { height, round, timeMs } = header;
-    const turn = terms.set[(height + round) % terms.set.length];
+    const set = terms.sets.at(height);
+    const turn = set[(height + round) % set.length];
     if (turn === undefined || digestToHex(turn.nodeId) !== digestToHex(header.proposer)) return `block ${height} is not of its proposer`;
-    if (digestToHex(header.setDigest) !== set) return `block ${height} names another set`;
     if (timeMs <= (times.get(height - 1) ?? 0)) return `the time of block ${height} does not grow`;
-    const quiet = transactions.length === 0 && evidence.length === 0 && round === 0;
+    const isSame = digestToHex(header.setDigest) === digestToHex(header.nextSetDigest);
+    const quiet = transactions.length === 0 && evidence.length === 0 && round === 0 && isSame;
     if (quiet && timeMs - (times.get(height - 1) ?? 0) < 600_000) return `block ${height} is empty without a reason`;
     times.set(height, timeMs);
     for (const { claims } of transactions) {
       const id = digestToHex(transactionId(sha256, claims));
       if (!submitted.has(id)) return `block ${height} holds a transaction that nobody submitted`;
       for (const claim of claims) {
-        const before = heightOf.get(keyOf(claim)) ?? height;
-        if (before !== height) return `${keyOf(claim)} is in block ${before} and in ${height}`;
-        heightOf.set(keyOf(claim), height);
+        const key = `${keyOf(claim)} for ${claim.replaces}`;
+        const before = heightOf.get(key) ?? height;
+        if (before !== height) return `${key} is in block ${before} and in ${height}`;
+        heightOf.set(key, height);
       }
     }
     return null;
@@ -182,8 +193,9 @@ function soundCertificates(terms: Terms): Judge {
       return `the certificate of ${height} is of another block`;
     if (round < block.header.round) return `the certificate of ${height} is older than its block`;
     const signers = validSigners(terms, fact);
-    const power = terms.set.filter(({ nodeId }) => signers.has(digestToHex(nodeId))).reduce((sum, one) => sum + one.power, 0);
-    const total = terms.set.reduce((sum, one) => sum + one.power, 0);
+    const set = terms.sets.at(height);
+    const power = set.filter(({ nodeId }) => signers.has(digestToHex(nodeId))).reduce((sum, one) => sum + one.power, 0);
+    const total = set.reduce((sum, one) => sum + one.power, 0);
     return 3 * power > 2 * total ? null : `the certificate of ${height} holds ${power} of ${total}`;
   };
 }
@@ -193,7 +205,7 @@ function validSigners(terms: Terms, { certificate }: Committed): ReadonlySet<str
   const message = votePayload(terms.chainId, { type: 'precommit', height, round, blockId });
   const valid = new Set<string>();
   for (const { nodeId, signature } of signatures) {
-    const member = terms.set.find((one) => digestToHex(one.nodeId) === digestToHex(nodeId));
+    const member = terms.sets.at(height).find((one) => digestToHex(one.nodeId) === digestToHex(nodeId));
     if (member !== undefined && terms.isValid({ publicKey: member.consensusKey, message, signature })) valid.add(digestToHex(nodeId));
   }
   return valid;
@@ -278,36 +290,4 @@ function noneSentAway(terms: Terms): Judge {
     if (fact.kind !== 'penalty' || !terms.honest.has(fact.by) || !terms.honest.has(fact.against)) return null;
     return `${fact.by} sends ${fact.against} away: ${fact.detail}`;
   };
-}
-
-/** What a client was told to be committed is on the chain. */
-function nothingLost(): Judge {
-  const committed = new Set<string>();
-  return (fact) => {
-    if (fact.kind === 'committed')
-      for (const { claims } of fact.block.transactions) committed.add(digestToHex(transactionId(sha256, claims)));
-    return fact.kind === 'acknowledged' && !committed.has(fact.id) ? `${fact.name} acknowledged ${fact.id}, which no block holds` : null;
-  };
-}
-
-function progress(): Judge {
-  return (fact) => {
-    if (fact.kind !== 'healed') return null;
-    const highest = Math.max(...Object.values(fact.heights));
-    return highest >= fact.wanted ? null : `${fact.afterMs} ms after healing the highest is at ${highest} of ${fact.wanted}`;
-  };
-}
-
-function convergence(): Judge {
-  return (fact) => {
-    if (fact.kind !== 'healed') return null;
-    const heights = Object.values(fact.heights);
-    const spread = Math.max(...heights) - Math.min(...heights);
-    return spread === 0 ? null : `${fact.afterMs} ms after healing: ${JSON.stringify(fact.heights)}`;
-  };
-}
-
-function claimsCommitted(): Judge {
-  return (fact) =>
-    fact.kind === 'healed' && fact.open.length > 0 ? `${fact.afterMs} ms after healing these wait: ${fact.open.join(', ')}` : null;
 }

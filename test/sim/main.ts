@@ -1,14 +1,17 @@
 /**
- * The simulator's command: `npm run simulate -- --seed S` replays one seed with a readable trace, `-- --minutes M [--from S]` searches,
- * prints what it met, and shrinks the plan of what failed. Ends with 1 when an invariant was broken.
+ * The simulator's command: `npm run simulate -- --seed S` replays one seed with a readable trace, `-- --minutes M` or `-- --seeds N`, both
+ * with `--from S`, searches, prints what it met, and shrinks the plan of what failed; `-- --twins L` goes through every sequence of L
+ * partings with every authority doubled. Ctrl-C ends a search with its report. Ends with 1 when an invariant was broken.
  */
 
 import { parseArgs } from 'node:util';
-import { drawPlan } from './plan.ts';
-import { search, shrink } from './search.ts';
+import { drawPlan } from './draw-plan.ts';
+import type { Plan } from './plan.ts';
+import { plansFrom, searchPlans, shrink } from './search.ts';
 import { type Outcome, simulate } from './simulation.ts';
+import { twinPlans } from './twins.ts';
 
-const USAGE = 'usage: npm run simulate -- --seed S [--quiet] | --minutes M [--from S] | --seeds N [--from S]';
+const USAGE = 'usage: npm run simulate -- --seed S [--quiet] | --minutes M [--from S] | --seeds N [--from S] | --twins L';
 
 export async function main(args: readonly string[]): Promise<number> {
   const { values } = parseArgs({
@@ -19,12 +22,20 @@ export async function main(args: readonly string[]): Promise<number> {
       minutes: { type: 'string' },
       seeds: { type: 'string' },
       from: { type: 'string' },
+      twins: { type: 'string' },
     },
   });
   if (values.seed !== undefined) return await replay(Number(values.seed), values.quiet === true);
+  if (values.twins !== undefined) {
+    const sequence = Number(values.twins);
+    return await searchIn(twinPlans(sequence), { what: `twins under ${sequence} partings`, isEnough: () => false });
+  }
   const from = Number(values.from ?? Math.floor(performance.timeOrigin / 1000) % 1_000_000_000);
-  if (values.seeds !== undefined) return await searchFrom(from, { seeds: Number(values.seeds) });
-  if (values.minutes !== undefined) return await searchFrom(from, { minutes: Number(values.minutes) });
+  const endMs = performance.now() + Number(values.minutes) * 60_000;
+  const isEnough =
+    values.seeds === undefined ? () => performance.now() >= endMs : (seeds: number): boolean => seeds >= Number(values.seeds);
+  if (values.seeds !== undefined || values.minutes !== undefined)
+    return await searchIn(plansFrom(from), { what: `seeds from ${from}`, isEnough });
   say(USAGE);
   return 1;
 }
@@ -38,19 +49,26 @@ async function replay(seed: number, isQuiet: boolean): Promise<number> {
   return outcome.violation === null ? 0 : 1;
 }
 
-async function searchFrom(from: number, limit: { readonly seeds: number } | { readonly minutes: number }): Promise<number> {
+async function searchIn(
+  plans: Iterable<Plan>,
+  options: { readonly what: string; readonly isEnough: (seeds: number) => boolean },
+): Promise<number> {
   const startMs = performance.now();
-  const secondsGone = (): number => (performance.now() - startMs) / 1000;
-  const isEnough = (seeds: number): boolean => ('seeds' in limit ? seeds >= limit.seeds : secondsGone() >= limit.minutes * 60);
+  let isStopped = false;
+  process.once('SIGINT', () => {
+    isStopped = true;
+  });
   const onFailure = (outcome: Outcome): void => say(`seed ${outcome.plan.seed}: ${describe(outcome)}`);
-  const found = await search(from, { isEnough, onFailure });
-  const rate = (found.heights / secondsGone()).toFixed(0);
+  const found = await searchPlans(plans, { isEnough: (seeds) => isStopped || options.isEnough(seeds), onFailure });
+  const seconds = (performance.now() - startMs) / 1000;
   for (const line of found.coverage.table()) say(line);
-  say(`${found.seeds} seeds from ${from}, ${found.heights} heights, ${rate} a second, ${found.failures.length} violations`);
+  const rate = `${(found.heights / seconds).toFixed(0)} a second, ${((found.seeds / seconds) * 60).toFixed(0)} seeds a minute`;
+  say(`${found.seeds} ${options.what}, ${found.heights} heights, ${rate}, ${found.failures.length} violations`);
+  say(`${found.faults} faults happened, at least ${found.fewestFaults} in each`);
   say(`rounds to the first decision after healing: at most ${found.worstRoundsToHeal}`);
   for (const failure of found.failures.slice(0, 3)) {
     const small = await shrink(failure);
-    say(`seed ${failure.plan.seed} shrunk to ${small.plan.faults.length} faults: ${describe(small)}`);
+    say(`seed ${failure.plan.seed} shrunk to ${small.plan.faults.length} faults and ${small.plan.heights} heights: ${describe(small)}`);
     say(JSON.stringify(small.plan, null, 2));
   }
   return found.failures.length === 0 ? 0 : 1;

@@ -45,6 +45,8 @@ const CALM: Partial<Plan> = {
   signatures: 'keyed hash',
   pace: 0.3,
   loadMs: 200,
+  rivals: 0,
+  changes: [],
   stormMs: 20_000,
 };
 
@@ -76,6 +78,15 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'a state with one bit wrong',
     trips: 'equal state',
     lens: () => changed('committed', 9, (fact) => ({ ...fact, stateRoot: rot(fact.stateRoot) })),
+  },
+  {
+    name: 'a header that keeps the old set',
+    trips: 'sets follow the chain',
+    lens: () =>
+      changed('committed', 9, (fact) => {
+        const header = { ...fact.block.header, nextSetDigest: rot(fact.block.header.nextSetDigest) };
+        return { ...fact, block: { ...fact.block, header } };
+      }),
   },
   { name: 'a store that loses the last block', trips: 'integrity', plan: { faults: CRASHES }, mutate: forgetfulStore },
   {
@@ -151,6 +162,7 @@ export const MUTANTS: readonly Mutant[] = [
     trips: 'progress',
     mutate: withNetwork([0, 1], mute),
   },
+  { name: 'rounds without end', trips: 'prompt decision', lens: () => changed('healed', 1, (fact) => ({ ...fact, rounds: 99 })) },
   {
     name: 'a mirror that cannot ask',
     trips: 'convergence',

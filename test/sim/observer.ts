@@ -106,7 +106,7 @@ export class Observer {
     const key = bytes.toString('latin1');
     if (this.#safe.has(key)) return true;
     const durable = one.files.durable(SIGN_STATE_FILE);
-    const isSafe = durable !== null && Buffer.from(durable.buffer, durable.byteOffset, durable.length).includes(bytes);
+    const isSafe = durable !== null && Buffer.from(durable.buffer, durable.byteOffset, durable.length).lastIndexOf(bytes) >= 0;
     if (isSafe) this.#safe.add(key);
     return isSafe;
   }

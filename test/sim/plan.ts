@@ -1,9 +1,9 @@
 /**
- * What a seed means: how many nodes, who of them lies and how, the weather between them, and a schedule of faults. A plan is plain data, so
- * that it can be printed, compared and shrunk; drawing it takes nothing but the seed.
+ * What a seed means: how many nodes, who of them lies and how, the weather between them, and a schedule of faults and of changes of the
+ * set. A plan is plain data, so that it can be printed, compared and shrunk; draw-plan.ts draws it.
  */
 
-import { SeededRandom } from '../world/seeded-random.ts';
+import type { SeededRandom } from '../world/seeded-random.ts';
 
 export type DelayLaw = 'exponential' | 'log-normal';
 
@@ -23,7 +23,11 @@ export const LIAR_KINDS = [
   'double voter',
   'equivocating proposer',
   'withholder',
+  'hidden lock',
   'amnesiac',
+  'bad proposer',
+  'body withholder',
+  'echo',
   'forger',
   'spammer',
   'lying sync peer',
@@ -57,6 +61,8 @@ export type FaultAction =
   | { readonly kind: 'clog'; readonly from: number; readonly to: number }
   | { readonly kind: 'one-way'; readonly from: number; readonly to: number }
   | { readonly kind: 'partition'; readonly left: readonly number[] }
+  /** Those on the left hear nothing of the others, who hear them. */
+  | { readonly kind: 'asymmetric partition'; readonly left: readonly number[] }
   | { readonly kind: 'ring' }
   | { readonly kind: 'restricted mesh'; readonly missing: readonly (readonly [number, number])[] }
   | { readonly kind: 'swallowed re-sends'; readonly node: number }
@@ -74,6 +80,13 @@ export interface Fault {
   readonly action: FaultAction;
 }
 
+/** The authority leaves the set, and comes back into it when there is time left. */
+export interface SetChange {
+  readonly atMs: number;
+  readonly forMs: number;
+  readonly node: number;
+}
+
 export interface Plan {
   readonly seed: number;
   readonly authorities: number;
@@ -85,116 +98,23 @@ export interface Plan {
   readonly pace: number;
   /** Mean time between two submissions. */
   readonly loadMs: number;
+  /** Share of submissions that come with a rival: another content for the same key, given to another node at the same moment. */
+  readonly rivals: number;
   readonly stormMs: number;
   readonly weather: Weather;
   readonly liars: readonly { readonly node: number; readonly kind: LiarKind }[];
   readonly faults: readonly Fault[];
+  readonly changes: readonly SetChange[];
+}
+
+/** Faults of a plan that happen whatever the network does; a death at a moment waits for that moment. */
+export function isCertain({ action }: Fault): boolean {
+  return action.kind !== 'crash at';
 }
 
 /** Nodes that may fail in any way, out of so many. */
 export function faultyOf(authorities: number): number {
   return Math.ceil(authorities / 3) - 1;
-}
-
-/** The same seed, the same plan. */
-export function drawPlan(seed: number): Plan {
-  const random = new SeededRandom(seed ^ 0x5eed);
-  const authorities = pick(random, [4, 4, 4, 4, 4, 4, 4, 5, 6, 7]);
-  const mirrors = random.below(2);
-  const liars = drawLiars(random, authorities);
-  const stormMs = 8_000 + random.below(16_000);
-  const honest = range(authorities + mirrors).filter((node) => !liars.some((liar) => liar.node === node));
-  // Those that may lose their memory or their time count against the same third as the liars.
-  const weak = honest.filter((node) => node < authorities).slice(0, faultyOf(authorities) - liars.length);
-  const stage = { random, all: authorities + mirrors, honest, weak };
-  const count = 5 + random.below(10);
-  const faults = range(count).map((): Fault => {
-    const action = drawAction(stage);
-    return { atMs: Math.floor(random.next() * stormMs), forMs: Math.floor(300 + random.exponential(3_000)), action };
-  });
-  return {
-    seed,
-    authorities,
-    mirrors,
-    heights: 20,
-    signatures: seed % 32 === 0 ? 'ed25519' : 'keyed hash',
-    pace: pick(random, [0.1, 0.3, 1]),
-    loadMs: 200 + random.below(800),
-    stormMs,
-    weather: drawWeather(random, 0.3),
-    liars,
-    faults: faults.sort((left, right) => left.atMs - right.atMs),
-  };
-}
-
-function drawLiars(random: SeededRandom, authorities: number): Plan['liars'] {
-  const count = random.chance(0.3) ? 0 : 1 + random.below(faultyOf(authorities));
-  const nodes = shuffled(random, range(authorities)).slice(0, count);
-  return nodes.map((node) => ({ node, kind: pick(random, LIAR_KINDS) }));
-}
-
-/** Mild weather is the rule, so that most seeds get far; `harshness` scales the worst. */
-function drawWeather(random: SeededRandom, harshness: number): Weather {
-  const isMild = random.chance(0.5);
-  const worst = isMild ? harshness * 0.2 : harshness;
-  return {
-    law: random.chance(0.5) ? 'exponential' : 'log-normal',
-    meanMs: 1 + random.exponential(isMild ? 10 : 100 * harshness),
-    loss: random.next() * 0.3 * worst,
-    duplication: random.next() * 0.5 * worst,
-    reordering: random.next() * worst,
-  };
-}
-
-interface Stage {
-  readonly random: SeededRandom;
-  readonly all: number;
-  readonly honest: readonly number[];
-  readonly weak: readonly number[];
-}
-
-type Draw = (stage: Stage) => FaultAction;
-
-const ANYWHERE: readonly Draw[] = [
-  ({ random }) => ({ kind: 'storm', weather: drawWeather(random, 1) }),
-  ({ random, all }) => ({ kind: 'clog', ...link(random, all) }),
-  ({ random, all }) => ({ kind: 'one-way', ...link(random, all) }),
-  ({ random, all }) => ({ kind: 'partition', left: shuffled(random, range(all)).slice(0, 1 + random.below(all - 1)) }),
-  () => ({ kind: 'ring' }),
-  ({ random, all }) => ({ kind: 'restricted mesh', missing: drawMissing(random, all) }),
-  ({ random, honest }) => ({ kind: 'swallowed re-sends', node: pick(random, honest) }),
-  ({ random, honest }) => ({ kind: 'crash', node: pick(random, honest) }),
-  ({ random, honest }) => ({ kind: 'crash at', node: pick(random, honest), moment: pick(random, MOMENTS), nth: 1 + random.below(6) }),
-  ({ random, honest }) => ({ kind: 'crash at', node: pick(random, honest), moment: pick(random, MOMENTS), nth: 1 + random.below(6) }),
-  ({ random, honest }) => ({ kind: 'pause', node: pick(random, honest) }),
-  ({ random, honest }) => ({ kind: 'clock step', node: pick(random, honest), byMs: random.below(400) - 200 }),
-];
-
-const OF_THE_WEAK: readonly Draw[] = [
-  ({ random, weak }) => ({ kind: 'wipe', node: pick(random, weak), what: pick(random, ['everything', 'log and sign state', 'log']) }),
-  ({ random, weak }) => ({ kind: 'bit flip', node: pick(random, weak), where: pick(random, ['log', 'sign state', 'chain']) }),
-  ({ random, weak }) => ({ kind: 'clock step', node: pick(random, weak), byMs: random.below(20_000) - 10_000 }),
-  ({ random, weak }) => ({ kind: 'clock drift', node: pick(random, weak), perMille: random.below(200) - 100 }),
-];
-
-function drawAction(stage: Stage): FaultAction {
-  return pick(stage.random, stage.weak.length === 0 ? ANYWHERE : [...ANYWHERE, ...OF_THE_WEAK])(stage);
-}
-
-function link(random: SeededRandom, all: number): { readonly from: number; readonly to: number } {
-  const [from = 0, to = 1] = shuffled(random, range(all));
-  return { from, to };
-}
-
-/** Takes links away, yet leaves the ring that keeps all of them in reach. */
-function drawMissing(random: SeededRandom, all: number): readonly (readonly [number, number])[] {
-  const missing: (readonly [number, number])[] = [];
-  for (let left = 0; left < all; left += 1) {
-    for (let right = left + 2; right < all; right += 1) {
-      if ((left !== 0 || right !== all - 1) && random.chance(0.6)) missing.push([left, right]);
-    }
-  }
-  return missing;
 }
 
 export function range(count: number): readonly number[] {
@@ -207,7 +127,7 @@ export function pick<T>(random: SeededRandom, choices: readonly T[]): T {
   return chosen;
 }
 
-function shuffled<T>(random: SeededRandom, list: readonly T[]): readonly T[] {
+export function shuffled<T>(random: SeededRandom, list: readonly T[]): readonly T[] {
   return list
     .map((value) => ({ value, order: random.next() }))
     .sort((left, right) => left.order - right.order)

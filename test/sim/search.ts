@@ -1,40 +1,57 @@
 /** Runs many seeds, and makes the plan of a failing one smaller while it still fails the same way. */
 
 import { Coverage } from './coverage.ts';
-import { drawPlan, type Plan } from './plan.ts';
+import { drawPlan } from './draw-plan.ts';
+import type { Plan } from './plan.ts';
 import { type Outcome, type SimulationOptions, simulate } from './simulation.ts';
 
 export interface SearchResult {
   readonly seeds: number;
   readonly heights: number;
   readonly worstRoundsToHeal: number;
+  /** Faults that happened, in all seeds and in the one with the fewest. */
+  readonly faults: number;
+  readonly fewestFaults: number;
   readonly failures: readonly Outcome[];
   readonly coverage: Coverage;
 }
 
+export interface SearchOptions {
+  readonly isEnough: (seeds: number) => boolean;
+  readonly onFailure?: (outcome: Outcome) => void;
+}
+
 /** Runs seeds from `from` on until `isEnough`; goes on after a failure. */
-export async function search(
-  from: number,
-  options: { readonly isEnough: (seeds: number) => boolean; readonly onFailure?: (outcome: Outcome) => void },
-): Promise<SearchResult> {
+export async function search(from: number, options: SearchOptions): Promise<SearchResult> {
+  return await searchPlans(plansFrom(from), options);
+}
+
+/** Runs plan after plan until there is none left, or `isEnough`. */
+export async function searchPlans(plans: Iterable<Plan>, options: SearchOptions): Promise<SearchResult> {
   const coverage = new Coverage();
   const failures: Outcome[] = [];
-  let seeds = 0;
-  let heights = 0;
-  let worstRoundsToHeal = 0;
-  for (; !options.isEnough(seeds); seeds += 1) {
-    const outcome = await simulate(drawPlan(from + seeds));
+  let [seeds, heights, worstRoundsToHeal, faults, fewestFaults] = [0, 0, 0, 0, Number.POSITIVE_INFINITY];
+  for (const plan of plans) {
+    if (options.isEnough(seeds)) break;
+    const outcome = await simulate(plan);
+    seeds += 1;
     coverage.add(outcome.coverage);
     heights += outcome.height;
     worstRoundsToHeal = Math.max(worstRoundsToHeal, outcome.roundsToHeal);
+    faults += outcome.faults;
+    fewestFaults = Math.min(fewestFaults, outcome.faults);
     if (outcome.violation === null) continue;
     failures.push(outcome);
     options.onFailure?.(outcome);
   }
-  return { seeds, heights, worstRoundsToHeal, failures, coverage };
+  return { seeds, heights, worstRoundsToHeal, faults, fewestFaults, failures, coverage };
 }
 
-/** The smallest plan found that breaks the same invariant: without faults, liars and weather that it does not need. */
+export function* plansFrom(seed: number): Generator<Plan> {
+  for (let next = seed; ; next += 1) yield drawPlan(next);
+}
+
+/** The smallest plan found that breaks the same invariant: without the heights, faults, liars and weather that it does not need. */
 export async function shrink(failed: Outcome, options: SimulationOptions = {}): Promise<Outcome> {
   let smallest = failed;
   for (let hasShrunk = true; hasShrunk; ) {
@@ -52,12 +69,17 @@ export async function shrink(failed: Outcome, options: SimulationOptions = {}): 
 
 /** Plans with one thing less, the greatest cuts first. */
 function* smallerThan(plan: Plan): Generator<Plan> {
-  const { faults, liars, weather } = plan;
+  const { faults, liars, weather, changes, heights } = plan;
   for (let size = faults.length >> 1; size >= 1; size >>= 1) {
     for (let from = 0; from < faults.length; from += size) {
       yield { ...plan, faults: faults.filter((_, index) => index < from || index >= from + size) };
     }
   }
+  for (const wanted of [1, heights >> 1]) if (wanted < heights) yield { ...plan, heights: wanted };
+  const lastMs = Math.max(0, ...faults.map(({ atMs, forMs }) => atMs + forMs));
+  if (lastMs < plan.stormMs) yield { ...plan, stormMs: lastMs };
+  if (changes.length > 0) yield { ...plan, changes: [] };
+  if (plan.rivals > 0) yield { ...plan, rivals: 0 };
   for (const liar of liars) yield { ...plan, liars: liars.filter((one) => one !== liar) };
   const calm = { ...weather, loss: 0, duplication: 0, reordering: 0 };
   if (weather.loss + weather.duplication + weather.reordering > 0) yield { ...plan, weather: calm };

@@ -4,7 +4,7 @@
  */
 
 import { createHash } from 'node:crypto';
-import { digestToHex, encode, sealedTransaction, transactionId, validatorSetFromNodes } from '../../chain/index.ts';
+import { digestToHex, type SignedVote, sameBytes, transactionId } from '../../chain/index.ts';
 import { DEFAULT_PARAMETERS } from '../../genesis/index.ts';
 import { sha256 } from '../../src/crypto/sha256.ts';
 import type { Inhabitant } from '../world/inhabitant.ts';
@@ -16,16 +16,16 @@ import type { Fact, Lens } from './facts.ts';
 import { Hand } from './faults.ts';
 import { type Invariant, invariants, THE_WORLD } from './invariants.ts';
 import { corrupt, idsOf } from './liars.ts';
+import { Load } from './load.ts';
 import { Observer } from './observer.ts';
-import { type Plan, pick } from './plan.ts';
+import type { Plan } from './plan.ts';
+import { SetBook } from './set-book.ts';
 import { watched } from './signature-watch.ts';
 import { tell } from './trace.ts';
 import { Sky } from './weather.ts';
 
 /** Within this time after the last fault everybody must have caught up and everything submitted be committed. */
 const HEAL_MS = 300_000;
-/** A node that has so much to do is given no more. */
-const ENOUGH_WORK = 4;
 
 export interface Violation {
   readonly invariant: string;
@@ -43,6 +43,8 @@ export interface Outcome {
   readonly virtualMs: number;
   /** Rounds that the first decision after healing took beyond the one then in work. */
   readonly roundsToHeal: number;
+  /** Faults that happened. */
+  readonly faults: number;
   readonly coverage: Coverage;
 }
 
@@ -74,7 +76,10 @@ class Simulation {
   readonly #options: SimulationOptions;
   readonly #world: VirtualWorld;
   readonly #honest: readonly Inhabitant[];
-  readonly #random: SeededRandom;
+  readonly #load: Load;
+  readonly #sets: SetBook;
+  /** Ids of what anybody has committed. */
+  readonly #committed = new Set<string>();
   readonly #invariants: readonly Invariant[];
   readonly #coverage = new Coverage();
   readonly #trace = createHash('sha256');
@@ -82,17 +87,14 @@ class Simulation {
   readonly #hand: Hand;
   readonly #observer: Observer;
   #violation: Violation | null = null;
-  #versions = 0;
-  #loading = true;
 
   constructor(plan: Plan, options: SimulationOptions) {
     this.#plan = plan;
     this.#options = options;
-    const signatures = plan.signatures === 'ed25519' ? ed25519OnTheSpot() : keyedHashes();
+    const signatures = plan.signatures === 'ed25519' ? ed25519OnTheSpot() : keyedHashes({ onCurve: plan.changes.length > 0 });
     const seen = watched(signatures, { chainId: () => this.#world.chainId, see: (fact) => this.#see(fact) });
     this.#world = new VirtualWorld({ ...plan, signatures: seen, parameters: { timeouts: timeoutsOf(plan.pace) } });
     this.#startMs = this.#world.time.nowMs;
-    this.#random = new SeededRandom(plan.seed ^ 0x10ad);
     const liars = plan.liars.flatMap(({ node }) => this.#world.inhabitants[node] ?? []);
     this.#honest = this.#world.inhabitants.filter((one) => !liars.includes(one));
     for (const { node, kind } of plan.liars) {
@@ -101,9 +103,19 @@ class Simulation {
       this.#coverage.count(`liar: ${kind}`);
     }
     options.mutate?.(this.#world);
+    this.#sets = new SetBook(this.#world.genesis.nodes);
+    this.#load = new Load(plan, {
+      world: this.#world,
+      honest: this.#honest,
+      random: new SeededRandom(plan.seed ^ 0x10ad),
+      see: (fact) => this.#see(fact),
+      count: (what) => this.#coverage.count(what),
+      isCommitted: (id) => this.#committed.has(id),
+      failed: (name, error) => this.failed(name, error),
+    });
     this.#invariants = invariants({
       chainId: this.#world.chainId,
-      set: validatorSetFromNodes(this.#world.genesis.nodes),
+      sets: this.#sets,
       honest: new Set(this.#honest.map((one) => one.name)),
       guilty: idsOf(liars),
       isValid: signatures.isValid,
@@ -119,7 +131,7 @@ class Simulation {
       this.#observer.started(one);
     }
     this.#hand.schedule(this.#plan.faults);
-    this.#load();
+    this.#load.start();
     await time.until(() => this.#violation !== null, this.#plan.stormMs);
     const roundsToHeal = this.#violation === null ? await this.#heal() : 0;
     const heights = this.#honest.map((one) => one.node?.head.height ?? 0);
@@ -131,6 +143,7 @@ class Simulation {
       height: Math.max(...heights),
       virtualMs: time.nowMs - this.#startMs,
       roundsToHeal,
+      faults: this.#hand.happened,
       coverage: this.#coverage,
     };
   }
@@ -160,24 +173,26 @@ class Simulation {
       if (height() === firstHeight) lastRound = Math.max(lastRound, round());
       return isBroken() || this.#heights().every((one) => one >= this.#plan.heights);
     }, HEAL_MS);
-    this.#loading = false;
-    const last = this.#honest.flatMap((one) => this.#submit(one) ?? []);
-    const held = (id: string): boolean => this.#honest.some((one) => this.#holds(one, id));
-    const open = (): readonly string[] => last.filter((id) => !held(id));
+    this.#load.stop();
+    const last = this.#honest.flatMap((one) => this.#load.insist(one) ?? []);
+    const open = (): readonly string[] => last.filter((id) => !this.#committed.has(id));
     await time.until(() => isBroken() || (open().length === 0 && new Set(this.#heights()).size === 1), HEAL_MS);
     if (this.#violation === null) {
       const heights = Object.fromEntries(this.#honest.map((one) => [one.name, one.node?.head.height ?? -1]));
-      this.#see({ kind: 'healed', afterMs: time.nowMs - startMs, heights, open: open(), wanted: this.#plan.heights });
+      this.#see({
+        kind: 'healed',
+        afterMs: time.nowMs - startMs,
+        rounds: lastRound - firstRound,
+        heights,
+        open: open(),
+        wanted: this.#plan.heights,
+      });
     }
     return lastRound - firstRound;
   }
 
   #heights(): readonly number[] {
     return this.#honest.map((one) => one.node?.head.height ?? -1);
-  }
-
-  #holds(one: Inhabitant, id: string): boolean {
-    return one.node?.head.store.transactionHeight(Uint8Array.from(Buffer.from(id, 'hex')) as never) !== null;
   }
 
   #makeHand(): Hand {
@@ -197,32 +212,6 @@ class Simulation {
     return hand;
   }
 
-  #load(): void {
-    if (!this.#loading) return;
-    const busy = this.#honest.filter((one) => one.node !== null && one.node.mempool.size < ENOUGH_WORK);
-    if (busy.length > 0) this.#submit(pick(this.#random, busy));
-    this.#world.time.timers.set(this.#random.exponential(this.#plan.loadMs), () => this.#load());
-  }
-
-  /** Gives a node a transaction that nobody has seen before; its id, or null when the node is down. */
-  #submit(one: Inhabitant): string | null {
-    const { node } = one;
-    if (node === null) return null;
-    this.#versions += 1;
-    const sealed = this.#world.sealed(`1.${this.#versions}.0`);
-    const id = digestToHex(transactionId(sha256, sealed.claims));
-    this.#see({ kind: 'submitted', id });
-    node.operations.submit(encode(sealedTransaction, sealed)).then(
-      (result) => {
-        if (result.kind === 'committed') this.#see({ kind: 'acknowledged', name: one.name, id });
-      },
-      (error: unknown) => {
-        if (one.node === node) this.failed(one.name, error);
-      },
-    );
-    return id;
-  }
-
   #note(what: string, who: string, detail = ''): void {
     this.#coverage.count(what);
     this.#write(`${what}: ${who} ${detail}`);
@@ -230,6 +219,10 @@ class Simulation {
 
   #see(fact: Fact): void {
     this.#coverage.see(fact);
+    this.#sets.see(fact);
+    if (fact.kind === 'vote' && !this.#isMember(fact.vote)) this.#coverage.count('vote of a removed validator');
+    if (fact.kind === 'committed')
+      for (const { claims } of fact.block.transactions) this.#committed.add(digestToHex(transactionId(sha256, claims)));
     const line = tell(fact);
     if (line !== null) this.#write(line);
     const shown = this.#options.lens?.(fact) ?? [fact];
@@ -239,6 +232,10 @@ class Simulation {
         if (detail !== null) this.#broken(name, detail);
       }
     }
+  }
+
+  #isMember({ height, nodeId }: SignedVote): boolean {
+    return this.#plan.changes.length === 0 || this.#sets.at(height).some((one) => sameBytes(one.nodeId, nodeId));
   }
 
   #broken(invariant: string, detail: string): void {

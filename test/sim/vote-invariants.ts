@@ -6,6 +6,7 @@
 import { digestToHex, type SignedVote } from '../../chain/index.ts';
 import type { Fact } from './facts.ts';
 import type { Judge, Terms } from './invariants.ts';
+import type { SetBook } from './set-book.ts';
 
 const NIL = 'nil';
 
@@ -33,10 +34,10 @@ export function singleSignature(terms: Terms): Judge {
 /** Everybody's prevotes, by height, round and value. */
 class Prevotes {
   readonly #voters = new Map<string, Set<string>>();
-  readonly #quorum: (voters: number) => boolean;
+  readonly #sets: SetBook;
 
-  constructor(validators: number) {
-    this.#quorum = (voters) => 3 * voters > 2 * validators;
+  constructor(sets: SetBook) {
+    this.#sets = sets;
   }
 
   add({ height, round, value, nodeId }: Extract<Fact, { kind: 'prevote signed' }>): void {
@@ -46,7 +47,10 @@ class Prevotes {
   }
 
   isPolka(height: number, round: number, value: string): boolean {
-    return this.#quorum(this.#voters.get(`${height}/${round}/${value}`)?.size ?? 0);
+    const voters = this.#voters.get(`${height}/${round}/${value}`);
+    if (voters === undefined) return false;
+    const set = this.#sets.at(height);
+    return 3 * set.filter(({ nodeId }) => voters.has(digestToHex(nodeId))).length > 2 * set.length;
   }
 }
 
@@ -55,7 +59,7 @@ class Prevotes {
  * polka in the round of the lock or a later one (L29).
  */
 export function lockDiscipline(terms: Terms): Judge {
-  const prevotes = new Prevotes(terms.set.length);
+  const prevotes = new Prevotes(terms.sets);
   const locks = new Map<string, { readonly height: number; readonly round: number; readonly value: string }>();
   return (fact) => {
     if (fact.kind === 'prevote signed') prevotes.add(fact);

@@ -79,6 +79,7 @@ export class Sky {
     for (const { action, untilMs } of this.#spells) {
       if (action.kind === 'storm') weather = action.weather;
       if (action.kind === 'one-way' && this.#isOn(passage, action)) return [];
+      if (action.kind === 'asymmetric partition' && this.#isMuffled(passage, action.left)) return [];
       if (action.kind === 'clog' && this.#isOn(passage, action)) heldMs = Math.max(heldMs, untilMs - nowMs);
       if (action.kind === 'swallowed re-sends' && this.#isResend(passage, action.node)) return [];
     }
@@ -102,6 +103,11 @@ export class Sky {
 
   #isOn(passage: Passage, link: { readonly from: number; readonly to: number }): boolean {
     return passage.from === this.#address(link.from) && passage.to === this.#address(link.to);
+  }
+
+  #isMuffled({ from, to }: Passage, left: readonly number[]): boolean {
+    const isLeft = (address: string): boolean => left.some((node) => this.#address(node) === address);
+    return isLeft(to) && !isLeft(from);
   }
 
   #isResend({ from, topic, message }: Passage, node: number): boolean {

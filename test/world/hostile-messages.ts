@@ -102,9 +102,9 @@ function claims(world: VirtualWorld): readonly Message[] {
     ["a mirror's candidate", 'candidate', 'is ignored', candidateBytes(forge.candidate(stranger, [claim]))],
     ['a candidate that the chain has', 'candidate', 'is ignored', candidateBytes(forge.candidate(one, [world.claim('1.0.0')]))],
     ['garbage', 'endorsement', 'pays', filled(0xa2, 64)],
-    ["another chain's endorsement", 'endorsement', 'pays', foreign.endorsement(one.nodeId, id, nowMs + 1)],
+    ["another chain's endorsement", 'endorsement', 'pays', foreign.endorsement(one.nodeId, id, nowMs + 60_000)],
     ['garbage', 'refusal', 'pays', filled(0xa2, 64)],
-    ["another chain's refusal", 'refusal', 'pays', foreign.refusal(one.nodeId, id)],
+    ["another chain's refusal", 'refusal', 'pays', foreign.refusal(one.nodeId, id, nowMs)],
     ['garbage', 'transaction', 'pays', filled(0xa2, 64)],
     [
       'forged endorsements',

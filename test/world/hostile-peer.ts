@@ -35,7 +35,6 @@ import {
   voteMessage,
   votePayload,
 } from '../../chain/index.ts';
-import { publicKeysOf } from '../../genesis/index.ts';
 import { type ProtocolName, protocolOf, type TopicName, topicOf } from '../../src/channels.ts';
 import { sha256 } from '../../src/crypto/sha256.ts';
 import type { Signer } from '../../src/ports.ts';
@@ -54,7 +53,7 @@ export class HostilePeer {
 
   /** Joins; it sees only the named nodes, or all of them. `stolen`: it has the network key of this node, which is down. */
   static async join(world: VirtualWorld, seen: readonly Inhabitant[] | null, stolen?: Inhabitant): Promise<HostilePeer> {
-    const peer = new HostilePeer(world, stolen === undefined ? world.random.bytes(32) : publicKeysOf(stolen.keys).network);
+    const peer = new HostilePeer(world, stolen === undefined ? world.random.bytes(32) : stolen.signer.publicKey('network'));
     await peer.network.start();
     const nodes = world.inhabitants.map((one) => one.network?.peerId ?? one.name);
     if (seen !== null) world.air.partition([nodes, [peer.peerId, ...seen.map((one) => one.network?.peerId ?? one.name)]]);
@@ -161,9 +160,10 @@ export class Forge {
     return encode(signedStatusMessage, { height, blockId, timeMs, nodeId, signature });
   }
 
-  refusal(nodeId: Digest, id: Digest): Uint8Array {
-    const signature = this.signerOf(nodeId).sign('consensus', refusalPayload(this.#chainId, id, 'no'));
-    return encode(refusalMessage, { refusal: { transactionId: id, nodeId, reason: 'no', signature }, attempt: 0 });
+  refusal(nodeId: Digest, id: Digest, timeMs: number): Uint8Array {
+    const unsigned = { transactionId: id, reason: 'no', timeMs };
+    const signature = this.signerOf(nodeId).sign('consensus', refusalPayload(this.#chainId, unsigned));
+    return encode(refusalMessage, { refusal: { ...unsigned, nodeId, signature }, attempt: 0 });
   }
 }
 

@@ -1,7 +1,8 @@
 /** One node of a virtual world: its keys and disks outlive its process, and a test may put itself between the process and either. */
 
-import type { Digest } from '../../chain/index.ts';
-import { type NodeKeys, nodeRecordOf, publicKeysOf } from '../../genesis/index.ts';
+import { type Digest, type NodeRecord, nodeIdOf } from '../../chain/index.ts';
+import type { NodeKeys } from '../../genesis/index.ts';
+import { sha256 } from '../../src/crypto/sha256.ts';
 import type { CairnNode } from '../../src/node.ts';
 import type { FileSystem, Logger, Network, Signer } from '../../src/ports.ts';
 import { type MemoryFileSystem, memoryFileSystem } from './memory-file-system.ts';
@@ -35,6 +36,8 @@ export class Inhabitant {
   /** The chain's disk, for a new process. */
   openStore: (entries: ReadonlyMap<string, Uint8Array>) => MemoryKeyValueStore = (entries) => new MemoryKeyValueStore({}, entries);
   readonly nodeId: Digest;
+  /** With which it stands in genesis. */
+  readonly record: NodeRecord;
   readonly signer: Signer;
   /** Raw key that its address comes from: that of its record, but for a twin. */
   readonly address: Uint8Array;
@@ -48,8 +51,11 @@ export class Inhabitant {
     this.name = name;
     this.keys = keys;
     this.signer = world.signer;
-    this.nodeId = nodeRecordOf(keys, name).nodeId;
-    this.address = world.address ?? publicKeysOf(keys).network;
+    const [networkKey, consensusKey, checkpointKey] = (['network', 'consensus', 'checkpoint'] as const).map(world.signer.publicKey);
+    if (networkKey === undefined || consensusKey === undefined || checkpointKey === undefined) throw new Error('expected three keys');
+    this.nodeId = nodeIdOf(sha256, networkKey);
+    this.record = { nodeId: this.nodeId, name, networkKey, consensusKey, checkpointKey };
+    this.address = world.address ?? networkKey;
     this.files = memoryFileSystem({ seed, nowMs });
     this.storage = memoryFileSystem({ seed: seed + 1, nowMs });
     this.chainStore = new MemoryKeyValueStore();

@@ -1,11 +1,12 @@
 /**
- * Signatures for worlds of many nodes and heights: a keyed hash in the place of Ed25519, a hundred times as fast, with the same keys and
- * lengths; and Ed25519 itself checked on the spot, without the thread that would bring real time into a world. The keyed hash protects
- * nobody: who knows the public key can forge it, and only what a test forges on purpose is forged.
+ * Signatures for worlds of many nodes and heights: a keyed hash in the place of Ed25519, a hundred times as fast, its public keys hashes
+ * too; and Ed25519 itself checked on the spot, without the thread that would bring real time into a world. The keyed hash protects nobody:
+ * who knows the public key can forge it, and only what a test forges on purpose is forged.
  */
 
-import { createHash, createPublicKey, type KeyObject, verify } from 'node:crypto';
+import { createPublicKey, type KeyObject, verify } from 'node:crypto';
 import { type NodeKeys, publicKeysOf } from '../../genesis/index.ts';
+import { sha256 } from '../../src/crypto/sha256.ts';
 import { seedSigner } from '../../src/crypto/signer.ts';
 import type { SignatureVerifier, SignedItem, Signer } from '../../src/ports.ts';
 
@@ -16,10 +17,14 @@ export interface Signatures {
   readonly isValid: (item: SignedItem) => boolean;
 }
 
-export function keyedHashes(): Signatures {
+/** `onCurve`: with the public keys of Ed25519, where the chain is to admit keys. */
+export function keyedHashes(options: { readonly onCurve?: boolean } = {}): Signatures {
   return {
     signer: (keys) => {
-      const publicKeys = publicKeysOf(keys);
+      const publicKeys =
+        options.onCurve === true
+          ? publicKeysOf(keys)
+          : { network: sha256(keys.network), consensus: sha256(keys.consensus), checkpoint: sha256(keys.checkpoint) };
       return { publicKey: (use) => publicKeys[use], sign: (use, message) => keyedHash(publicKeys[use], message) };
     },
     ...checkedBy(({ publicKey, message, signature }) => Buffer.compare(keyedHash(publicKey, message), signature) === 0),
@@ -42,10 +47,12 @@ function checkedBy(isValid: (item: SignedItem) => boolean): Pick<Signatures, 've
   return { isValid, verifier: { verify: async (item) => isValid(item), verifyMany: async (items) => items.map(isValid) } };
 }
 
-/** 64 bytes; the last one is 0, so that as a scalar it stays below the group order. */
+/** A digest and zeros up to 64 bytes, so that as a scalar it stays below the group order. */
 function keyedHash(publicKey: Uint8Array, message: Uint8Array): Uint8Array {
+  const covered = new Uint8Array(publicKey.length + message.length);
+  covered.set(publicKey);
+  covered.set(message, publicKey.length);
   const signature = new Uint8Array(64);
-  signature.set(createHash('sha512').update(publicKey).update(message).digest());
-  signature[63] = 0;
+  signature.set(sha256(covered));
   return signature;
 }

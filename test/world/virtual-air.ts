@@ -3,7 +3,7 @@
  * world's seed. Penalties part two peers for a while.
  */
 
-import { createHash } from 'node:crypto';
+import { sha256 } from '../../src/crypto/sha256.ts';
 import type { PeerFault } from '../../src/ports.ts';
 import type { SeededRandom } from './seeded-random.ts';
 import type { VirtualNetwork } from './virtual-network.ts';
@@ -84,7 +84,7 @@ export class VirtualAir {
   keyOf(message: Uint8Array): string {
     const known = this.#keys.get(message);
     if (known !== undefined) return known;
-    const key = createHash('sha256').update(message).digest('base64');
+    const key = Buffer.from(sha256(message)).toString('latin1');
     this.#keys.set(message, key);
     return key;
   }

@@ -23,7 +23,8 @@ export class VirtualNetwork implements Network {
   readonly #topics = new Map<string, Receive>();
   readonly #handlers = new Map<string, Handler>();
   readonly #listeners: ((peerId: string, connected: boolean) => void)[] = [];
-  readonly #seen = new Map<string, number>();
+  /** When each message was last met, by topic and then by its name. */
+  readonly #seen = new Map<string, Map<string, number>>();
   #visible = new Set<string>();
   isUp = false;
   /** Until then the process stands still: what arrives waits. */
@@ -181,7 +182,7 @@ export class VirtualNetwork implements Network {
     }
     const receive = this.#topics.get(topic);
     if (!this.isUp || receive === undefined || !this.#isNew(topic, message)) return;
-    const verdict = await receive(from, message.slice());
+    const verdict = await receive(from, message);
     if (verdict === 'accept') this.#relay(topic, message, from);
     if (verdict === 'reject') this.penalize(from, 'bad-message', `gossip on ${topic}`);
   }
@@ -201,10 +202,12 @@ export class VirtualNetwork implements Network {
   }
 
   #isNew(topic: string, message: Uint8Array): boolean {
-    const key = `${topic}/${this.#air.keyOf(message)}`;
+    const key = this.#air.keyOf(message);
     const nowMs = this.#air.time.nowMs;
-    const known = (this.#seen.get(key) ?? -SEEN_MS) + SEEN_MS > nowMs;
-    this.#seen.set(key, nowMs);
+    const seen = this.#seen.get(topic) ?? new Map<string, number>();
+    const known = (seen.get(key) ?? -SEEN_MS) + SEEN_MS > nowMs;
+    seen.set(key, nowMs);
+    this.#seen.set(topic, seen);
     return !known;
   }
 }

@@ -3,10 +3,10 @@
  * synced is gone, the last write may be torn) and come back; what they decided is compared by whoever looks from outside.
  */
 
-import { createHash } from 'node:crypto';
 import {
   type AddArtifact,
-  asDigest,
+  type Claim,
+  type Consent,
   type Digest,
   digestToHex,
   endorsementPayload,
@@ -20,7 +20,6 @@ import {
   type GenesisDocument,
   localnetPolicy,
   type NodeKeys,
-  nodeRecordOf,
   SIGN_STATE_FILE,
 } from '../../genesis/index.ts';
 import { openEd25519Verifier } from '../../src/crypto/ed25519.ts';
@@ -78,7 +77,7 @@ export class VirtualWorld {
       return this.#inhabitant(name, keys, index);
     });
     const nodes = this.authorities(options.authorities)
-      .map((one) => nodeRecordOf(one.keys, one.name))
+      .map((one) => one.record)
       .sort((left, right) => (digestToHex(left.nodeId) < digestToHex(right.nodeId) ? -1 : 1));
     const policy = localnetPolicy(nodes.map((node) => node.nodeId));
     const parameters = { ...DEFAULT_PARAMETERS, policy, ...options.parameters };
@@ -132,19 +131,7 @@ export class VirtualWorld {
     const life = one.life;
     const network = new VirtualNetwork(this.air, one.address);
     one.network = network;
-    const world: World = {
-      clock: { nowMs: () => Math.floor(this.time.nowMs + one.clockErrorMs()) },
-      timers: this.#timersOf(one, network),
-      random: this.random,
-      files: whileAlive(one.seenFiles(one.files), () => one.life === life),
-      storage: whileAlive(one.storage, () => one.life === life),
-      chainStore: one.chainStore,
-      nodeStore: one.nodeStore,
-      network: one.seenNetwork(network),
-      signer: one.signer,
-      // The thread pool would bring real time into the world: one signature at a time is checked on the spot.
-      verifier: { verify: this.#verifier.verify, verifyMany: (items) => Promise.all(items.map((item) => this.#verifier.verify(item))) },
-    };
+    const world = this.#worldOf(one, network);
     const node = await startNode(
       {
         version: '0.0.0',
@@ -169,6 +156,23 @@ export class VirtualWorld {
     );
     // It may have died on the way.
     if (one.life === life) one.node = node;
+  }
+
+  #worldOf(one: Inhabitant, network: VirtualNetwork): World {
+    const { life } = one;
+    return {
+      clock: { nowMs: () => Math.floor(this.time.nowMs + one.clockErrorMs()) },
+      timers: this.#timersOf(one, network),
+      random: this.random,
+      files: whileAlive(one.seenFiles(one.files), () => one.life === life),
+      storage: whileAlive(one.storage, () => one.life === life),
+      chainStore: one.chainStore,
+      nodeStore: one.nodeStore,
+      network: one.seenNetwork(network),
+      signer: one.signer,
+      // The thread pool would bring real time into the world: one signature at a time is checked on the spot.
+      verifier: { verify: this.#verifier.verify, verifyMany: (items) => Promise.all(items.map((item) => this.#verifier.verify(item))) },
+    };
   }
 
   /** A dead process's timers must not act for the living one; those of a paused one wait. */
@@ -206,11 +210,11 @@ export class VirtualWorld {
     one.nodeStore = new MemoryKeyValueStore({}, one.nodeStore.snapshot());
   }
 
-  /** A made-up version of one made-up file. */
-  claim(version: string): AddArtifact {
+  /** A made-up version of one made-up file; with other content it is a rival of the same name. */
+  claim(version: string, content: string = version): AddArtifact {
     const [publisher] = this.authorities();
     if (publisher === undefined) throw new Error('expected an authority');
-    const bytes = asDigest(createHash('sha256').update(version).digest());
+    const bytes = sha256(Buffer.from(content));
     return {
       kind: 'AddArtifact',
       coordinates: { ecosystem: 'generic', registry: '', namespace: 'demo', name: 'made-up', version },
@@ -232,18 +236,21 @@ export class VirtualWorld {
 
   /** A transaction of one made-up version, endorsed by the first `endorsers` authorities. */
   sealed(version: string, endorsers: number = this.genesis.nodes.length): SealedTransaction {
-    const claim = this.claim(version);
-    const id = transactionId(sha256, [claim]);
+    return this.seal([this.claim(version)], { endorsers: this.authorities().slice(0, endorsers) });
+  }
+
+  /** These claims, endorsed by those nodes. */
+  seal(
+    claims: readonly Claim[],
+    by: { readonly endorsers: readonly Inhabitant[]; readonly consents?: readonly Consent[] },
+  ): SealedTransaction {
+    const id = transactionId(sha256, claims);
     const expiresMs = this.time.clock.nowMs() + DEFAULT_PARAMETERS.endorsementMs;
-    const endorsements = this.authorities()
-      .slice(0, endorsers)
-      .map((one) => ({
-        nodeId: one.nodeId,
-        expiresMs,
-        signature: one.signer.sign('consensus', endorsementPayload(this.chainId, id, expiresMs)),
-      }))
+    const payload = endorsementPayload(this.chainId, id, expiresMs);
+    const endorsements = by.endorsers
+      .map((one) => ({ nodeId: one.nodeId, expiresMs, signature: one.signer.sign('consensus', payload) }))
       .sort((left, right) => (digestToHex(left.nodeId) < digestToHex(right.nodeId) ? -1 : 1));
-    return { claims: [claim], endorsements, consents: [] };
+    return { claims, endorsements, consents: by.consents ?? [] };
   }
 
   /** Heights of the running nodes. */

@@ -100,9 +100,10 @@ async function settled(client: AdminClient, id: string, timeoutMs: number): Prom
 function show(status: BuildStatus, options: GlobalOptions): void {
   if (options.json === true) printJson(status);
   else print(describe(status));
-  if (status.state === 'failure') process.exitCode = EXIT.refused;
-  if (status.state === 'running') process.exitCode = EXIT.pending;
-  if (status.state === 'unknown') process.exitCode = EXIT.failed;
+  const reason = status.detail === '' ? '' : `: ${status.detail}`;
+  if (status.state === 'failure') throw new CliError(EXIT.refused, `the build failed${reason}`);
+  if (status.state === 'running') throw new CliError(EXIT.pending, `the build is not done yet${reason}`);
+  if (status.state === 'unknown') throw new CliError(EXIT.failed, `the build is not known${reason}`);
 }
 
 function describe(status: BuildStatus): string {

@@ -26,6 +26,11 @@ interface LocalnetCommandOptions extends GlobalOptions {
 
 export function addGenesis(program: Command): void {
   const genesis = program.command('genesis').description('begin a network: make a localnet, show and check a genesis document');
+  addLocalnet(genesis);
+  addReaders(genesis);
+}
+
+function addLocalnet(genesis: Command): void {
   genesis
     .command('localnet')
     .description('write ready data folders for a network on this machine: keys, tokens, configuration, genesis document')
@@ -48,6 +53,9 @@ Examples:
   cairn start --data localnet/node1`,
     )
     .action(async (_options: unknown, self: Command) => makeLocalnet(self.optsWithGlobals<LocalnetCommandOptions>()));
+}
+
+function addReaders(genesis: Command): void {
   genesis
     .command('show')
     .description('print a genesis document as JSON, with its chain id')

@@ -37,6 +37,7 @@ export function formatStatus(status: NodeStatus, nowMs: number): string {
     ['peers', String(status.peers)],
     ['artifacts', String(status.artifacts)],
     ['waiting', `${status.mempool} sealed transactions, ${status.candidates} candidates`],
+    ['asked for', `${status.requests} images by this node, ${status.builds} builds under way on it`],
     ['disk', `${formatBytes(disk.usedBytes)} used of ${formatBytes(disk.allocatedBytes)} allocated, ${disk.files} files`],
     ...(disk.quarantined > 0 ? [['', `${disk.quarantined} files in quarantine: see the log`] as const] : []),
   ];
