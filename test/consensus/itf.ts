@@ -28,11 +28,14 @@ export function readTraces<T>(archive: string, read: (trace: Trace) => T): reado
   if (!existsSync(file)) return null;
   const made: T[] = [];
   for (const [name, content] of tarEntries(gunzipSync(readFileSync(file)))) {
-    if (!name.endsWith('.itf.json')) continue;
-    const trace = plain(JSON.parse(content.toString('utf8')));
-    made.push(read({ name, states: recordsOf(recordOf(trace).states) }));
+    if (name.endsWith('.itf.json')) made.push(read(parseTrace(name, content.toString('utf8'))));
   }
   return made;
+}
+
+/** One trace out of its file's text. */
+export function parseTrace(name: string, text: string): Trace {
+  return { name, states: recordsOf(recordOf(plain(JSON.parse(text))).states) };
 }
 
 function* tarEntries(tar: Buffer): Generator<readonly [name: string, content: Buffer]> {

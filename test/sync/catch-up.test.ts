@@ -161,8 +161,7 @@ t.test('what is no block of this chain ends the page there: those before stay, i
     await world.time.until(() => world.own.head.height >= 29, 1_000);
     t.ok(world.holds(29, (chain[28] as MadeBlock).block), `${what}: the blocks before it are taken`);
     t.ok(await world.reaches(chain, 20_000), `${what}: the rest comes from another`);
-    t.same(world.punished(), [peer.peerId], `${what}: paid for by its giver`);
-    t.same(world.fatals, []);
+    t.same([world.punished(), world.fatals], [[peer.peerId], []], `${what}: paid for by its giver`);
   }
 });
 
