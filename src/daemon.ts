@@ -6,10 +6,11 @@
 import { mkdir } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
+import type { FastifyInstance } from 'fastify';
 import { digestToHex } from '../chain/index.ts';
 import { openChainStore, openLevelStore } from '../chain/store/index.ts';
 import { chainIdOf, type GenesisDocument, KEYS_FOLDER, loadGenesis, loadNextKeys, loadNodeKeys } from '../genesis/index.ts';
-import { BufferPool, genericRoutes, ociRoutes, StagedVersions, tokenCheck } from '../registry/index.ts';
+import { type AnswerFront, BufferPool, genericRoutes, ociRoutes, StagedVersions, tokenCheck } from '../registry/index.ts';
 import { type Config, checkAgainstNetwork, loadConfig } from './config/index.ts';
 import { openEd25519Verifier } from './crypto/ed25519.ts';
 import { sha256 } from './crypto/sha256.ts';
@@ -191,7 +192,6 @@ async function openHttp(parts: Process, world: World, node: CairnNode): Promise<
   const { config, dataDir, log, metrics, fatal } = parts;
   const adminToken = await loadAdminToken(config, dataDir);
   const publishToken = await loadPublishToken(config, dataDir);
-  const buffers = new BufferPool();
   const versions = await StagedVersions.open({ files: world.storage, staging: node.staging, log });
   return await startHttp(
     { config, adminToken },
@@ -208,25 +208,32 @@ async function openHttp(parts: Process, world: World, node: CairnNode): Promise<
         freshUntilMs: node.ledger.freshUntilMs,
         onCommit: (listener) => void node.head.onCommit(listener),
       },
-      routes: (app, front) => {
-        genericRoutes(
-          app,
-          {
-            ...node,
-            ...world,
-            log,
-            front,
-            buffers,
-            versions,
-            publishing: node.publications,
-            mayWrite: publishToken === null ? () => false : tokenCheck([publishToken]),
-          },
-          { publishWaitMs: config['publish.waitMs'] },
-        );
-        ociRoutes(app, { ...node, ...world, log, front, buffers, requesting: node.requests, onRead: metrics.metrics.bytesServed });
-      },
+      routes: (app, front) => addEcosystems(app, { parts, world, node, versions, publishToken, front }),
     },
   );
+}
+
+/** What the public server serves. */
+function addEcosystems(
+  app: FastifyInstance,
+  from: {
+    readonly parts: Process;
+    readonly world: World;
+    readonly node: CairnNode;
+    readonly versions: StagedVersions;
+    readonly publishToken: string | null;
+    readonly front: AnswerFront | undefined;
+  },
+): void {
+  const { node, world, versions, publishToken, front } = from;
+  const { config, log, metrics } = from.parts;
+  const shared = { ...node, ...world, log, front, buffers: new BufferPool() };
+  genericRoutes(
+    app,
+    { ...shared, versions, publishing: node.publications, mayWrite: publishToken === null ? () => false : tokenCheck([publishToken]) },
+    { publishWaitMs: config['publish.waitMs'] },
+  );
+  ociRoutes(app, { ...shared, requesting: node.requests, onRead: metrics.metrics.bytesServed });
 }
 
 /** Gauges are read from the node itself at each scrape. */
