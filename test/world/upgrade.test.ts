@@ -63,6 +63,7 @@ t.test('a new protocol version: old nodes stop before its height and say so, the
   }
   for (const one of world.inhabitants.filter(({ name }) => OLD.includes(name))) world.crash(one);
   t.ok(await decide(world, '2.0.0'), 'the three new ones decide on');
+  await world.time.until(() => world.heights().every((height) => height === 5), MINUTE_MS);
   t.equal(world.running[0]?.head.store.header(5)?.version, 2);
   await t.rejects(world.start(fourth), { code: 'OUTDATED' }, 'started again it refuses at once');
   t.equal(disagreement(world), null);
