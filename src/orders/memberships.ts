@@ -116,7 +116,7 @@ export class Memberships {
     if (order === 'add' && found !== null && nodeOf(this.#deps.head.view.state, found.nodeId)?.active === true)
       return `${found.name} is an authority already`;
     return order === 'add'
-      ? `no consent of ${target} is known here: run cairn keys consent on its machine, and give the line that it prints`
+      ? `no consent of ${target} is known here: run cairn keys consent on its machine, and give the line that it prints (of several with one name, the node id)`
       : `no new key of ${target} is known here: run cairn keys rotate on its machine, and give the line that it prints`;
   }
 
@@ -213,8 +213,10 @@ export class Memberships {
     );
     const fits = (node: NodeRecord): boolean =>
       node.name === target || digestToHex(node.nodeId) === target || this.#deps.network.peerIdOf(node.networkKey) === target;
-    const known = [...activeNodes(head.view.state), ...coming].find(fits);
-    if (known !== undefined) return known;
+    const found = [...activeNodes(head.view.state), ...coming].filter(fits);
+    const [known] = found;
+    // Two may come under one name; which is meant only an id can say.
+    if (known !== undefined) return found.every(({ nodeId }) => sameBytes(nodeId, known.nodeId)) ? known : null;
     const record = /^[0-9a-f]{64}$/.test(target) ? head.view.state.get(`node|${target}`) : null;
     return record?.kind === 'node' ? record.node : null;
   }

@@ -14,7 +14,7 @@ t.test('authorize marks by name or consent, warns on standard error, and a refus
   const authorize = (...args: readonly string[]) => cairn(['authorize', ...args, '--data', dataDir]);
   t.match(await authorize('remove', 'node4', '--reason', 'moved away'), {
     code: 0,
-    stdout: /node4 is marked on this node; marked by 1 of 4/,
+    stdout: /node4 is marked on this node \(k\); marked by 1 of 4/,
     stderr: 'warning: three are left\n',
   });
   const consent = `cairn-consent-1.${'A'.repeat(40)}`;

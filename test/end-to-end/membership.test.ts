@@ -53,9 +53,9 @@ function othersNeeded(nodes: readonly Node[], first: Node): readonly Node[] {
   return nodes.filter((node) => node !== first).slice(0, Math.floor((2 * nodes.length) / 3));
 }
 
-/** As many of them as must mark. */
-function quorum(nodes: readonly Node[]): readonly Node[] {
-  return nodes.slice(0, Math.floor((2 * nodes.length) / 3) + 1);
+/** As many as must mark, of the members of the set but for one. */
+function quorum(set: readonly Node[], without: Node): readonly Node[] {
+  return set.filter((node) => node !== without).slice(0, Math.floor((2 * set.length) / 3) + 1);
 }
 
 /** Taken in one after the other: the first admin has the consent as a file, the others name the newcomer. */
@@ -63,7 +63,8 @@ async function takeIn(t: Test, fixture: Fixture, set: Node[]): Promise<void> {
   for (const newcomer of fixture.nodes.filter((node) => node.role === 'mirror')) {
     const file = path.join(fixture.folder, `${newcomer.name}.txt`);
     await writeFile(file, `${await run(t, newcomer, ['keys', 'consent'])}\n`);
-    for (const [index, admin] of quorum(set).entries()) await run(t, admin, ['authorize', 'add', index === 0 ? file : newcomer.name]);
+    for (const [index, admin] of quorum(set, newcomer).entries())
+      await run(t, admin, ['authorize', 'add', index === 0 ? file : newcomer.name]);
     set.push(newcomer);
     await untilSet(
       fixture,
@@ -75,7 +76,7 @@ async function takeIn(t: Test, fixture: Fixture, set: Node[]): Promise<void> {
 
 async function takeOut(t: Test, fixture: Fixture, set: Node[]): Promise<void> {
   for (const leaver of set.filter((node) => node.role === 'mirror')) {
-    for (const [index, admin] of quorum(set.filter((node) => node !== leaver)).entries())
+    for (const [index, admin] of quorum(set, leaver).entries())
       await run(t, admin, ['authorize', 'remove', leaver.name, ...(index === 0 ? ['--reason', 'the test is over'] : [])]);
     set.splice(set.indexOf(leaver), 1);
     await untilSet(

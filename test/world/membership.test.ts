@@ -208,8 +208,15 @@ t.test('clear answers: twice, unknown, self, forged, stale, from a mirror', asyn
   t.match(await orderAt(world, mirror, 'add', consentOf(world, newcomer)), { kind: 'refused', reason: /this node is a mirror/ });
   t.match(await orderAt(world, first, 'add', consentOf(world, newcomer)), { kind: 'marked', waitingFor: /1 of 4/ });
   t.match(await orderAt(world, first, 'add', 'mirror1'), { kind: 'marked', waitingFor: /1 of 4/ }, 'twice is once');
-  t.ok(await drive(world, first.node?.operations.unmark('mirror1')), 'taken back');
-  t.notOk(await drive(world, first.node?.operations.unmark('mirror1')), 'and gone');
+  const namesake = formatConsentNote(
+    consentToJoin({ chainId: world.chainId, node: nodeRecordOf(mirror.keys, newcomer.name), replaces: null }, mirror.signer.sign, sha256),
+  );
+  const second = world.inhabitants[1] ?? mirror;
+  t.match(await orderAt(world, second, 'add', namesake), { kind: 'marked', waitingFor: /1 of 4/ });
+  t.match(await orderAt(world, first, 'add', 'mirror1'), { kind: 'refused', reason: /of several with one name, the node id/ });
+  t.match(await orderAt(world, first, 'add', digestToHex(newcomer.nodeId)), { kind: 'marked' }, 'an id says which');
+  t.ok(await drive(world, first.node?.operations.unmark(digestToHex(newcomer.nodeId))), 'taken back');
+  t.notOk(await drive(world, first.node?.operations.unmark(digestToHex(newcomer.nodeId))), 'and gone');
   t.same(fatals(world), []);
   await world.close();
 });

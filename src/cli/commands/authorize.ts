@@ -104,7 +104,7 @@ export function printMark(result: MarkResult, options: MarkWords): void {
   if (options.json) printJson(result);
   else if (result.kind === 'committed')
     print(`${options.about}: decided at height ${result.height}, in force from height ${options.inForce(result.height)} on`);
-  else print(`${options.about} is marked on this node; ${result.waitingFor}`);
+  else print(`${options.about} is marked on this node (${result.key}); ${result.waitingFor}`);
 }
 
 async function undo(target: string, options: OrderOptions): Promise<void> {
