@@ -32,6 +32,8 @@ export interface DaemonOptions {
   readonly dataDir: string;
   /** Configuration keys given on the command line. */
   readonly flags: Readonly<Record<string, string>>;
+  /** What the node sees of the real world; a test may put itself in between. Default: all of it, as it is. */
+  readonly seenWorld?: (world: World) => World;
 }
 
 type Close = () => Promise<void> | void;
@@ -44,6 +46,7 @@ interface Process {
   readonly log: Logger;
   readonly metrics: MetricsService;
   readonly fatal: (error: unknown) => void;
+  readonly seenWorld: (world: World) => World;
   /** In the order of opening. */
   readonly closes: Close[];
 }
@@ -57,10 +60,11 @@ export async function startDaemon(options: DaemonOptions): Promise<void> {
   const log = createLogger({ level: config['log.level'], format: config['log.format'], name: config.name });
   const metrics = createMetrics({ nowMs: systemClock.nowMs, processMetrics: true, version: versionOf() });
   const closes: Close[] = [];
+  const { seenWorld = (world) => world } = options;
   const { stopped, fatal } = untilStopped(log);
   let isOpen = false;
   try {
-    await Promise.race([open({ dataDir, config, genesis, log, metrics, fatal, closes }), stopped]);
+    await Promise.race([open({ dataDir, config, genesis, log, metrics, fatal, seenWorld, closes }), stopped]);
     isOpen = true;
     await stopped;
   } finally {
@@ -101,7 +105,7 @@ async function open(parts: Process): Promise<void> {
   const { dataDir, config, genesis, log, metrics, fatal, closes } = parts;
   const lock = await usable(dataDir, () => lockFolder(dataDir));
   closes.push(() => lock.release());
-  const world = await openWorld(parts);
+  const world = parts.seenWorld(await openWorld(parts));
   const { upstreams, close: closeUpstreams } = await openUpstreams(config, dataDir, { clock: systemClock, timers: systemTimers, log });
   closes.push(closeUpstreams);
   const node = await startNode(
@@ -147,6 +151,7 @@ async function openWorld(parts: Process): Promise<World> {
       networkSeed: keys.network,
       chainId: digestToHex(chainIdOf(genesis)),
       listen: config['p2p.listen'],
+      announce: config['p2p.announce'],
       peers: config['p2p.peers'],
       bootstrap: config['p2p.bootstrap'],
       mdns: config['p2p.mdns'],
