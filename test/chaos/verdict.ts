@@ -34,7 +34,9 @@ export async function converged(localnet: Localnet, boundMs: number): Promise<st
   let now = '';
   while (Date.now() < deadline && still < STILL_POLLS) {
     const states = await Promise.all(localnet.nodes.map(stateOf));
-    now = states.map(({ name, height, waiting }) => `${name} ${height ?? 'no answer'}${waiting > 0 ? ` (${waiting} waiting)` : ''}`).join(', ');
+    now = states
+      .map(({ name, height, waiting }) => `${name} ${height ?? 'no answer'}${waiting > 0 ? ` (${waiting} waiting)` : ''}`)
+      .join(', ');
     const [first] = states;
     const isEven = states.every(({ height, waiting }) => height !== null && height === first?.height && waiting === 0);
     still = isEven && now === before ? still + 1 : 0;
@@ -70,7 +72,9 @@ async function differences(localnet: Localnet, top: number): Promise<readonly st
   const [reference = []] = chains;
   return chains.flatMap((chain, index) =>
     reference.flatMap((wanted, at) =>
-      chain[at] === wanted ? [] : [`${localnet.nodes[index]?.name} has ${chain[at]} at height ${at + 1}, ${localnet.nodes[0]?.name} ${wanted}`],
+      chain[at] === wanted
+        ? []
+        : [`${localnet.nodes[index]?.name} has ${chain[at]} at height ${at + 1}, ${localnet.nodes[0]?.name} ${wanted}`],
     ),
   );
 }
@@ -99,7 +103,9 @@ const CONFESSIONS: readonly RegExp[] = [
 
 export function confessions(node: LocalnetNode): readonly string[] {
   const lines = node.process.logText().split('\n');
-  return lines.filter((line) => CONFESSIONS.some((pattern) => pattern.test(line))).map((line) => `${node.name} says: ${line.slice(0, 400)}`);
+  return lines
+    .filter((line) => CONFESSIONS.some((pattern) => pattern.test(line)))
+    .map((line) => `${node.name} says: ${line.slice(0, 400)}`);
 }
 
 async function losses(nodes: readonly LocalnetNode[], acknowledged: readonly Acknowledged[]): Promise<readonly string[]> {
