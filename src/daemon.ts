@@ -68,9 +68,20 @@ export async function startDaemon(options: DaemonOptions): Promise<void> {
     isOpen = true;
     await stopped;
   } finally {
-    for (const close of closes.reverse()) await close();
+    await closeAll(closes, log);
     // Of a start that failed the one line that says why is enough.
     if (isOpen) log.info({}, 'stopped');
+  }
+}
+
+/** In reverse order. What can't be closed is told and holds up nothing: it must hide neither the reason of the end nor the rest. */
+async function closeAll(closes: readonly Close[], log: Logger): Promise<void> {
+  for (const close of closes.toReversed()) {
+    try {
+      await close();
+    } catch (error) {
+      log.error({ error: error instanceof Error ? error.message : String(error) }, 'not closed in order');
+    }
   }
 }
 

@@ -18,7 +18,7 @@ Kills, stops and parts real nodes under load for M minutes (1), then checks from
 twice, and that all that was acknowledged is with every node. The seed decides what befalls whom, and when. Network namespaces where it is
 root, else a proxy between the nodes.
 `;
-const BOUND_MS = 120_000;
+const BOUND_MS = 300_000;
 const PUBLISHERS = 4;
 const LOAD = { name: 'chaos', paceMs: 250, sizeOf: (nth: number): number => (nth % 20 === 0 ? 1_200_000 : (nth * 7919) % 50_000) };
 

@@ -12,7 +12,7 @@ const POLL_MS = 200;
 const FETCH_MS = 60_000;
 const AT_ONCE = 16;
 /** Polls in a row in which nothing moves. */
-const STILL_POLLS = 5;
+const STILL_POLLS = 3;
 
 interface BlockAnswer {
   readonly blockId: string;
