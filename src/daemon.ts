@@ -93,7 +93,11 @@ function untilStopped(log: Logger): { readonly stopped: Promise<void>; readonly 
       log.info({ signal }, 'stopping');
       resolve();
     };
+    let isOver = false;
     fatal = (error) => {
+      // What fails while all is being closed follows from the first failure, and would bury it.
+      if (isOver) return;
+      isOver = true;
       log.error(
         isForeseen(error) ? { code: error.code, error: error.message } : { error },
         'the node stops: it can no longer keep its promises',

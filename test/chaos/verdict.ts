@@ -105,7 +105,7 @@ export function confessions(node: LocalnetNode): readonly string[] {
   const lines = node.process.logText().split('\n');
   return lines
     .filter((line) => CONFESSIONS.some((pattern) => pattern.test(line)))
-    .map((line) => `${node.name} says: ${line.slice(0, 400)}`);
+    .map((line) => `${node.name} says: ${line.slice(0, 2_000)}`);
 }
 
 async function losses(nodes: readonly LocalnetNode[], acknowledged: readonly Acknowledged[]): Promise<readonly string[]> {
