@@ -27,6 +27,7 @@ const OPTIONS = { timeoutMs: 20_000, maxResponseBytes: 4 * 1024 * 1024 } as cons
 export function networkContract(t: Test, make: MakeNetworks): void {
   t.test('peers: each sees the others, by the ids of their keys', (t) => peersAreSeen(t, make));
   t.test('gossip: a message reaches every other subscriber, never its sender', (t) => gossipReachesAll(t, make));
+  t.test('gossip: the same bytes on two topics are two messages', (t) => topicsAreApart(t, make));
   t.test('gossip: ignore keeps the sender, reject costs it the connection', (t) => rejectCosts(t, make));
   t.test('requests: bodies of many sizes come back whole, with the asker named', (t) => bodiesComeBack(t, make));
   t.test('requests: limits, time, signals and failures reject', (t) => failuresReject(t, make));
@@ -67,6 +68,24 @@ async function peersAreSeen(t: Test, make: MakeNetworks): Promise<void> {
     }
     t.ok((await fixture.drive(first.ping(second.peerId))) >= 0);
     t.throws(() => first.peerIdOf(new Uint8Array(31)), RangeError);
+  });
+}
+
+async function topicsAreApart(t: Test, make: MakeNetworks): Promise<void> {
+  const topics = ['/cairn/test/one/1', '/cairn/test/other/1'];
+  const heard: string[] = [];
+  const prepare = (network: Network, index: number): void => {
+    for (const topic of topics) {
+      network.subscribe(topic, () => {
+        if (index === 1) heard.push(topic);
+        return 'ignore';
+      });
+    }
+  };
+  await withNetworks(make, { count: 2, prepare }, async (fixture, [first]) => {
+    for (const topic of topics) await fixture.drive(first.publish(topic, new Uint8Array([1, 2, 3])));
+    await fixture.until(() => heard.length === topics.length);
+    t.same(heard.toSorted(), topics);
   });
 }
 

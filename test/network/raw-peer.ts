@@ -64,16 +64,15 @@ export class RawPeer {
     return said;
   }
 
-  /** Opens so many streams at once and says the same on each; resolves when each has been answered or reset. */
+  /** Opens so many streams at once and says the same on each; resolves when all is said, or the connection cut. */
   async askAtOnce(protocol: string, count: number, body: Uint8Array): Promise<void> {
     const ask = async (): Promise<void> => {
       const stream = await this.open(protocol);
-      const done = new Promise<void>((resolve) => stream.addEventListener('close', () => resolve(), { once: true }));
-      if (await pushed(stream, framed(body.length, body))) await stream.close();
       stream.addEventListener('message', () => stream.abort(new Error('heard enough')), { once: true });
-      await done;
+      if (await pushed(stream, framed(body.length, body))) await stream.close();
     };
-    await Promise.allSettled(Array.from({ length: count }, ask));
+    const cut = new Promise<void>((resolve) => this.#connection.addEventListener('close', () => resolve(), { once: true }));
+    await Promise.race([cut, Promise.allSettled(Array.from({ length: count }, ask))]);
   }
 
   /** Announces so many bytes, and sends a few. */

@@ -11,10 +11,10 @@ import type { Passage } from './virtual-air.ts';
 import { disagreement, fatals } from './watch.ts';
 import { VirtualWorld } from './world.ts';
 
-t.setTimeout(200_000);
+t.setTimeout(230_000);
 
 const HEIGHTS = 4;
-const SEEDS = [1, 2, 3, 4, 5, 6, 7, 8];
+const SEEDS = [1, 2, 3, 4, 5, 6];
 
 interface Ground {
   readonly name: string;
@@ -59,7 +59,8 @@ const GROUNDS: readonly Ground[] = [
   { name: 'a ring that loses 30 %', links: RING, loss: 0.3, most: { rounds: 3, seconds: 30 } },
   { name: 'a star that loses 30 %', links: STAR, loss: 0.3, most: { rounds: 3, seconds: 40 } },
   { name: 'a line that loses 30 %', links: LINE, loss: 0.3, most: { rounds: 3, seconds: 45 } },
-  { name: 'a line that loses 30 % and every re-send', links: LINE, loss: 0.3, swallows: isResend, most: { rounds: 8, seconds: 90 } },
+  { name: '30 % lost, and every re-send', links: null, loss: 0.3, swallows: isResend, most: { rounds: 4, seconds: 60 } },
+  { name: 'a line that loses 30 % and every re-send', links: LINE, loss: 0.3, swallows: isResend, most: { rounds: 10, seconds: 180 } },
 ];
 
 /** Of votes and proposals: then only certificates and direct help are left. */
