@@ -157,6 +157,7 @@ const COMMANDS = {
   start: (args) => enter('src/localnet/main.js', args),
   bench: (args) => enter('bench/main.js', args),
   simulate: (args) => enter('test/sim/main.js', args),
+  chaos: (args) => enter('test/chaos/main.js', args),
 };
 
 try {

@@ -34,6 +34,8 @@ export interface DaemonOptions {
   readonly dataDir: string;
   /** Configuration keys given on the command line. */
   readonly flags: Readonly<Record<string, string>>;
+  /** What the node sees of the real world; a test may put itself in between. Default: all of it, as it is. */
+  readonly seenWorld?: (world: World) => World;
 }
 
 type Close = () => Promise<void> | void;
@@ -46,6 +48,7 @@ interface Process {
   readonly log: Logger;
   readonly metrics: MetricsService;
   readonly fatal: (error: unknown) => void;
+  readonly seenWorld: (world: World) => World;
   /** In the order of opening. */
   readonly closes: Close[];
 }
@@ -59,16 +62,28 @@ export async function startDaemon(options: DaemonOptions): Promise<void> {
   const log = createLogger({ level: config['log.level'], format: config['log.format'], name: config.name });
   const metrics = createMetrics({ nowMs: systemClock.nowMs, processMetrics: true, version: versionOf() });
   const closes: Close[] = [];
+  const { seenWorld = (world) => world } = options;
   const { stopped, fatal } = untilStopped(log);
   let isOpen = false;
   try {
-    await Promise.race([open({ dataDir, config, genesis, log, metrics, fatal, closes }), stopped]);
+    await Promise.race([open({ dataDir, config, genesis, log, metrics, fatal, seenWorld, closes }), stopped]);
     isOpen = true;
     await stopped;
   } finally {
-    for (const close of closes.reverse()) await close();
+    await closeAll(closes, log);
     // Of a start that failed the one line that says why is enough.
     if (isOpen) log.info({}, 'stopped');
+  }
+}
+
+/** In reverse order. What can't be closed is told and holds up nothing: it must hide neither the reason of the end nor the rest. */
+async function closeAll(closes: readonly Close[], log: Logger): Promise<void> {
+  for (const close of closes.toReversed()) {
+    try {
+      await close();
+    } catch (error) {
+      log.error({ error: error instanceof Error ? error.message : String(error) }, 'not closed in order');
+    }
   }
 }
 
@@ -80,7 +95,11 @@ function untilStopped(log: Logger): { readonly stopped: Promise<void>; readonly 
       log.info({ signal }, 'stopping');
       resolve();
     };
+    let isOver = false;
     fatal = (error) => {
+      // What fails while all is being closed follows from the first failure, and would bury it.
+      if (isOver) return;
+      isOver = true;
       log.error(
         isForeseen(error) ? { code: error.code, error: error.message } : { error },
         'the node stops: it can no longer keep its promises',
@@ -103,7 +122,8 @@ async function open(parts: Process): Promise<void> {
   const { dataDir, config, genesis, log, metrics, fatal, closes } = parts;
   const lock = await usable(dataDir, () => lockFolder(dataDir));
   closes.push(() => lock.release());
-  const { world, reloadKeys } = await openWorld(parts);
+  const opened = await openWorld(parts);
+  const world = parts.seenWorld(opened.world);
   const { upstreams, close: closeUpstreams } = await openUpstreams(config, dataDir, { clock: systemClock, timers: systemTimers, log });
   closes.push(closeUpstreams);
   const node = await startNode(
@@ -119,7 +139,7 @@ async function open(parts: Process): Promise<void> {
       maxHeadAgeMs: config['serve.maxHeadAgeMs'],
       signFromHeight: config['consensus.signFromHeight'],
     },
-    { world, upstreams, reloadKeys, sha256, log, metrics: metrics.metrics, fatal },
+    { world, upstreams, reloadKeys: opened.reloadKeys, sha256, log, metrics: metrics.metrics, fatal },
   );
   closes.push(() => node.stop());
   observe(metrics, node);
@@ -154,6 +174,7 @@ async function openWorld(parts: Process): Promise<{ readonly world: World; reado
       networkSeed: keys.network,
       chainId: digestToHex(chainIdOf(genesis)),
       listen: config['p2p.listen'],
+      announce: config['p2p.announce'],
       peers: config['p2p.peers'],
       bootstrap: config['p2p.bootstrap'],
       mdns: config['p2p.mdns'],

@@ -144,9 +144,10 @@ export class GossipCourier implements Courier {
     if (round !== null) this.#sendCertificate('round', round.round, round.votes);
   }
 
-  /** What this node knows of the height in work, for a peer that asks for help. */
+  /** What this node knows of the height in work, or what decided the one before it, for a peer that asks for help. */
   help(height: number): HelpResponse {
     const engine = this.#engine;
+    if (engine?.height === height + 1) return { votes: this.#decidingVotes(height), proposals: [] };
     if (engine === null || engine.height !== height) return { votes: [], proposals: [] };
     const votes = knownVotes(engine.machine).slice(0, MAX_HELP_VOTES).map(voteToRecord);
     const proposals = currentProposals(engine.machine).flatMap((proposal) => {
@@ -154,6 +155,14 @@ export class GossipCourier implements Courier {
       return block === null ? [] : [this.#proposalMessage(proposal, block)];
     });
     return { votes, proposals };
+  }
+
+  /** Of the head: who stands one below it needs no more, where the value is at hand. */
+  #decidingVotes(height: number): readonly SignedVote[] {
+    const { certificate } = this.#deps.head;
+    if (certificate?.height !== height) return [];
+    const { round, blockId } = certificate;
+    return certificate.signatures.map(({ nodeId, signature }) => ({ type: 'precommit', height, round, blockId, nodeId, signature }));
   }
 
   /** Takes a peer's help exactly as if it had come by gossip. */

@@ -11,7 +11,10 @@ import type { Engine } from './engine.ts';
 const TICK_MS = 1_000;
 /** Ticks without a step before help is asked for. */
 const STUCK_TICKS = 2;
+/** And without a decision: where timeouts are as short as a tick, steps go by and the height still stands. */
+const UNDECIDED_TICKS = 4;
 const HELP_TIMEOUT_MS = 3_000;
+const MAX_ASKED = 3;
 
 export interface RecoveryDeps {
   readonly engine: Engine;
@@ -32,7 +35,11 @@ export class Recovery {
   #timer: Timer | null = null;
   #last = '';
   #still = 0;
-  #asking = false;
+  #height = 0;
+  /** Ticks that have found this height at work. */
+  #undecided = 0;
+  /** Authorities whose help is awaited: one that is silent must not keep the others from being asked. */
+  readonly #asked = new Set<string>();
 
   constructor(deps: RecoveryDeps) {
     this.#deps = deps;
@@ -70,25 +77,28 @@ export class Recovery {
     const now = `${engine.height}/${consensus.round}/${consensus.step}`;
     this.#still = now === this.#last ? this.#still + 1 : 0;
     this.#last = now;
-    if (consensus.step === 'waiting') {
+    const isIdle = consensus.step === 'waiting';
+    this.#undecided = isIdle || engine.height !== this.#height ? 0 : this.#undecided + 1;
+    this.#height = engine.height;
+    if (isIdle) {
       engine.wake();
       return;
     }
-    if (this.#still === 0) return;
-    const stuck = this.#still >= STUCK_TICKS;
+    const stuck = this.#still >= STUCK_TICKS || this.#undecided >= UNDECIDED_TICKS;
+    if (this.#still === 0 && !stuck) return;
     courier.sendAgain(engine, stuck);
     if (stuck) this.#deps.passOnWork();
-    if (stuck && !this.#asking) void this.#askForHelp(engine.height);
+    if (stuck) void this.#askForHelp(engine.height);
   }
 
-  /** Asks one other authority, chosen by chance, for what it knows of the height. */
+  /** Asks one other authority that owes no answer, chosen by chance, for what it knows of the height. */
   async #askForHelp(height: number): Promise<void> {
     const { network, protocol, random, authorities, courier, log } = this.#deps;
     const connected = new Set(network.peers().map((peer) => peer.peerId));
-    const candidates = authorities().filter((peer) => connected.has(peer));
+    const candidates = authorities().filter((peer) => connected.has(peer) && !this.#asked.has(peer));
     const peer = candidates[Math.floor(random.next() * candidates.length)];
-    if (peer === undefined) return;
-    this.#asking = true;
+    if (peer === undefined || this.#asked.size >= MAX_ASKED) return;
+    this.#asked.add(peer);
     try {
       const bytes = await network.request(peer, protocol, encode(helpRequest, { height }), {
         timeoutMs: HELP_TIMEOUT_MS,
@@ -100,7 +110,7 @@ export class Recovery {
     } catch (error) {
       log.debug({ peer, error: String(error) }, 'asked for help in vain');
     } finally {
-      this.#asking = false;
+      this.#asked.delete(peer);
     }
   }
 }

@@ -35,6 +35,7 @@ import { proposalFromRecord, proposalToRecord, valueIdOfDigest, voteFromRecord, 
 
 const MAX_ENTRY_BYTES = 8 * 1024 * 1024;
 const FOLDER = 'wal';
+const LOG_NAME = /^\d{16}\.wal$/;
 
 const certificateKind = oneOf('polkaCertificate', 'roundCertificate', 'commitCertificate');
 
@@ -69,7 +70,9 @@ export class Wal {
     await files.makeFolder(FOLDER);
     const { log, bodies } = await FrameLog.open(files, pathOf(height));
     await files.syncFolder(FOLDER);
-    for (const name of await files.list(FOLDER)) if (name !== nameOf(height)) await files.remove(`${FOLDER}/${name}`);
+    // Only logs: a disk of its own has a lost+found.
+    const older = (await files.list(FOLDER)).filter((name) => LOG_NAME.test(name) && name !== nameOf(height));
+    for (const name of older) await files.remove(`${FOLDER}/${name}`);
     return { wal: new Wal(files, log, height), replay: bodies.map(readEntry) };
   }
 

@@ -20,6 +20,7 @@ export interface Config {
   readonly 'metrics.host': string;
   readonly 'metrics.port': number;
   readonly 'p2p.listen': readonly string[];
+  readonly 'p2p.announce': readonly string[];
   readonly 'p2p.peers': readonly string[];
   readonly 'p2p.bootstrap': readonly string[];
   readonly 'p2p.mdns': boolean;
@@ -128,6 +129,11 @@ export const SETTINGS: { readonly [K in ConfigKey]: Setting<Config[K]> } = {
   'metrics.host': setting(HOST, '127.0.0.1', 'Address on which Prometheus metrics are served.'),
   'metrics.port': setting(PORT, 9464, 'Port on which Prometheus metrics are served.', 'port'),
   'p2p.listen': setting(LISTENED, ['/ip4/0.0.0.0/tcp/44000'], 'Where other nodes reach this one.'),
+  'p2p.announce': setting(
+    LISTENED,
+    [],
+    'Addresses told to others in place of those listened on: of a gateway, say, that passes on to this node.',
+  ),
   'p2p.peers': setting(PEERS, [], 'Nodes to stay connected with; peer id included.'),
   'p2p.bootstrap': setting(PEERS_OR_LISTS, [], 'Nodes to ask for others, or http(s) URLs of lists of them, one a line; peer id included.'),
   'p2p.mdns': setting({ kind: 'boolean' }, false, 'Look for nodes on the local network.'),

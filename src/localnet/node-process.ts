@@ -9,6 +9,9 @@ import { fileURLToPath } from 'node:url';
 
 export const CLI: string = fileURLToPath(new URL('../cli/main.js', import.meta.url));
 
+/** Runs `cairn` under the Node that runs this. */
+export const CAIRN: readonly string[] = [process.execPath, CLI];
+
 export interface NodeExit {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
@@ -41,11 +44,15 @@ export class NodeProcess {
     return this.#exited;
   }
 
-  /** In a process group of its own, so that Ctrl-C reaches the launcher alone and the stop is an orderly one. */
-  start(extraArgs: readonly string[] = []): void {
+  /**
+   * In a process group of its own, so that Ctrl-C reaches the launcher alone and the stop is an orderly one. `command` is what `start --data …`
+   * is appended to: this very `cairn`, unless a test has a place or a fate of its own for the node.
+   */
+  start(extraArgs: readonly string[] = [], command: readonly string[] = CAIRN): void {
     if (this.running) throw new Error(`${this.name} is already running as process ${this.pid}`);
     const log = openSync(this.logFile, 'a', 0o600);
-    const child = spawn(process.execPath, [CLI, 'start', '--data', this.dataDir, ...extraArgs], {
+    const [program = process.execPath, ...args] = command;
+    const child = spawn(program, [...args, 'start', '--data', this.dataDir, ...extraArgs], {
       stdio: ['ignore', log, log],
       env: nodeEnvironment(process.env),
       detached: true,

@@ -119,7 +119,8 @@ function makeGossipsub(components: Parameters<Gossip['service']>[0], topics: rea
   return gossipsub({
     ...MESH,
     globalSignaturePolicy: StrictNoSign,
-    msgIdFn: (message: Message) => createHash('sha256').update(message.data).digest(),
+    // The topic is part of it: else what somebody says on a wrong topic would keep the same bytes from coming on their own.
+    msgIdFn: ({ topic, data }: Message) => createHash('sha256').update(`${topic}\0`).update(data).digest(),
     fallbackToFloodsub: false,
     floodPublish: true,
     doPX: false,

@@ -7,8 +7,12 @@ const ADVICE: Readonly<Record<string, string>> = {
   EACCES: 'this user may not write there; change its owner or choose another folder',
   EPERM: 'this user may not write there; change its owner or choose another folder',
   EEXIST: 'a file is in its place; move the file away or choose another folder',
+  EIO: 'the disk reports errors; replace it or choose another folder',
   ENOTDIR: 'a file is in its place; move the file away or choose another folder',
 };
+
+/** Whatever is done there, they come again until somebody sees to the disk. */
+const OF_THE_DISK: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'EIO']);
 
 export class FolderError extends Error {
   readonly code: string;
@@ -20,6 +24,12 @@ export class FolderError extends Error {
     this.code = code;
     this.folder = folder;
   }
+}
+
+/** What an error of the disk itself means for the work in the folder: a FolderError. Any other error as it is. */
+export function explained(error: unknown, folder: string): unknown {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  return OF_THE_DISK.has(code) && !(error instanceof FolderError) ? new FolderError(folder, code, error) : error;
 }
 
 /** Does `work` in the folder; what the disk refuses becomes a FolderError, everything else is thrown on. */

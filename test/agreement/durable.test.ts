@@ -135,6 +135,15 @@ async function withEmptyState(seed = 1): Promise<MemoryFileSystem> {
 const slot = (atHeight: number, atRound: number, step: Slot['step']): Slot => ({ height: atHeight, round: atRound, step });
 const said = (byte: number): Uint8Array => filled(byte, 8);
 
+t.test('what is no log stays in the folder of logs, as lost+found does on a disk of its own', async (t) => {
+  const files = memoryFileSystem({ seed: 3, nowMs: () => 0 });
+  await files.makeFolder('wal');
+  for (const name of ['lost+found', '0000000000000001.wal']) await (await files.open(`wal/${name}`, 'create')).close();
+  const { wal } = await Wal.open(files, 7);
+  await wal.close();
+  t.same(await files.list('wal'), ['0000000000000007.wal', 'lost+found']);
+});
+
 t.test('the same slot and bytes get the same signature, other bytes none; slots never go back', async (t) => {
   const files = await withEmptyState();
   const signer = countingSigner();

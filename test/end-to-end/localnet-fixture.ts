@@ -78,6 +78,8 @@ export interface FixtureOptions {
   readonly mirrors?: number;
   /** Further arguments of every `cairn start`. */
   readonly startArgs?: readonly string[];
+  /** What the node of that name is first started with, in place of `cairn`. */
+  readonly commandOf?: (name: string) => readonly string[];
   /** Registry that the authorities fetch images from. */
   readonly upstream?: string;
   readonly curl: string;
@@ -95,7 +97,7 @@ export async function startNetwork(t: Test, options: FixtureOptions): Promise<Fi
     if (!t.passing()) for (const node of localnet.nodes) t.comment(`${node.name}:\n${node.process.logTail(30).join('\n')}`);
     await Promise.all(localnet.nodes.map((node) => node.process.stop(10_000)));
   });
-  for (const node of localnet.nodes) fixture.start(node);
+  for (const node of localnet.nodes) fixture.start(node, [], options.commandOf?.(node.name));
   await localnet.waitUntilConnected({ timeoutMs: READY_MS });
   return fixture;
 }
@@ -128,8 +130,8 @@ export class Fixture {
     return found;
   }
 
-  start(node: LocalnetNode, args: readonly string[] = []): void {
-    node.process.start([...this.#startArgs, ...args]);
+  start(node: LocalnetNode, args: readonly string[] = [], command?: readonly string[]): void {
+    node.process.start([...this.#startArgs, ...args], command);
   }
 
   /** Starts a node that was killed, and waits until it answers. */

@@ -27,6 +27,7 @@ const OPTIONS = { timeoutMs: 20_000, maxResponseBytes: 4 * 1024 * 1024 } as cons
 export function networkContract(t: Test, make: MakeNetworks): void {
   t.test('peers: each sees the others, by the ids of their keys', (t) => peersAreSeen(t, make));
   t.test('gossip: a message reaches every other subscriber, never its sender', (t) => gossipReachesAll(t, make));
+  t.test('gossip: the same bytes on two topics are two messages', (t) => topicsAreApart(t, make));
   t.test('gossip: ignore keeps the sender, reject costs it the connection', (t) => rejectCosts(t, make));
   t.test('requests: bodies of many sizes come back whole, with the asker named', (t) => bodiesComeBack(t, make));
   t.test('requests: limits, time, signals and failures reject', (t) => failuresReject(t, make));
@@ -67,6 +68,34 @@ async function peersAreSeen(t: Test, make: MakeNetworks): Promise<void> {
     }
     t.ok((await fixture.drive(first.ping(second.peerId))) >= 0);
     t.throws(() => first.peerIdOf(new Uint8Array(31)), RangeError);
+  });
+}
+
+async function topicsAreApart(t: Test, make: MakeNetworks): Promise<void> {
+  const topics = [TOPIC, `${TOPIC}/other`];
+  const heard = topics.map(() => new Set<string>());
+  const prepare = (network: Network, index: number): void => {
+    for (const [place, topic] of topics.entries()) {
+      network.subscribe(topic, (_from, message) => {
+        if (index === 1) heard[place]?.add(Buffer.from(message).toString());
+        return 'ignore';
+      });
+    }
+  };
+  await withNetworks(make, { count: 2, prepare }, async (fixture, [first]) => {
+    // The first words may be lost: subscriptions travel, too.
+    let said = 0;
+    const isHeardTwice = (): boolean => [...(heard[0] ?? [])].some((text) => heard[1]?.has(text));
+    while (!isHeardTwice() && said < 50) {
+      said += 1;
+      for (const topic of topics) await fixture.drive(first.publish(topic, Buffer.from(`word ${said}`)));
+      let turns = 0;
+      await fixture.until(() => {
+        turns += 1;
+        return isHeardTwice() || turns > 20;
+      });
+    }
+    t.ok(isHeardTwice(), `after ${said} words`);
   });
 }
 
