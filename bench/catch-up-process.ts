@@ -66,13 +66,18 @@ function usedMiB(): number {
 }
 
 let startedMs = 0;
+let startedCpu = process.cpuUsage();
 let firstMiB = 0;
 head.onCommit(({ effects }) => {
-  if (startedMs === 0) startedMs = performance.now();
+  if (startedMs === 0) {
+    startedMs = performance.now();
+    startedCpu = process.cpuUsage();
+  }
   if (effects.height === target / 10) firstMiB = usedMiB();
   if (effects.height !== target) return;
   const seconds = (performance.now() - startedMs) / 1000;
-  process.send?.({ seconds, memoryMiB: { first: firstMiB, last: usedMiB() } });
+  const { user, system } = process.cpuUsage(startedCpu);
+  process.send?.({ seconds, cpuSeconds: (user + system) / 1e6, memoryMiB: { first: firstMiB, last: usedMiB() } });
 });
 await network.start();
 sync.start();

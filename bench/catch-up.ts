@@ -26,6 +26,8 @@ export interface CatchUpFigures {
   readonly blocksPerSecond: number;
   /** Blocks a second of nothing but the chain's signatures on the pool and one synced batch a page. */
   readonly floorPerSecond: number;
+  /** Processor time a block, of all threads of the follower and of the floor: what other work on the machine hardly changes. */
+  readonly cpuMs: { readonly follower: number; readonly floor: number };
   readonly signaturesPerBlock: number;
   /** In use after a collection, in the first tenth of the run and at its end. */
   readonly memoryMiB: { readonly first: number; readonly last: number };
@@ -33,6 +35,7 @@ export interface CatchUpFigures {
 
 interface Followed extends Pick<CatchUpFigures, 'memoryMiB'> {
   readonly seconds: number;
+  readonly cpuSeconds: number;
 }
 
 export async function measureCatchUp(folder: string, plan: ChainPlan): Promise<CatchUpFigures> {
@@ -49,13 +52,14 @@ export async function measureCatchUp(folder: string, plan: ChainPlan): Promise<C
       addresses.push((await answer<{ address: string }>(server)).address);
     }
     const follower = start(children, ['follow', made, String(plan.blocks), ...addresses]);
-    const { seconds, memoryMiB } = await answer<Followed>(follower);
+    const { seconds, cpuSeconds, memoryMiB } = await answer<Followed>(follower);
     const signaturesPerBlock = plan.claims === 0 ? AUTHORITIES : AUTHORITIES + ENDORSERS;
     for (const child of children.splice(0)) child.kill('SIGKILL');
-    const floorSeconds = await floor(path.join(folder, 'floor'), { blocks: plan.blocks, signaturesPerBlock });
+    const least = await floor(path.join(folder, 'floor'), { blocks: plan.blocks, signaturesPerBlock });
     return {
       blocksPerSecond: (plan.blocks - 1) / seconds,
-      floorPerSecond: plan.blocks / floorSeconds,
+      floorPerSecond: plan.blocks / least.seconds,
+      cpuMs: { follower: (1000 * cpuSeconds) / plan.blocks, floor: (1000 * least.cpuSeconds) / plan.blocks },
       signaturesPerBlock,
       memoryMiB,
     };
@@ -80,8 +84,11 @@ async function answer<T>(child: ChildProcess): Promise<T> {
   return message;
 }
 
-/** Seconds for the signatures and the synced batches of as many blocks, page by page, one after the other. */
-async function floor(folder: string, chain: { readonly blocks: number; readonly signaturesPerBlock: number }): Promise<number> {
+/** Time for the signatures and the synced batches of as many blocks, page by page, one after the other. */
+async function floor(
+  folder: string,
+  chain: { readonly blocks: number; readonly signaturesPerBlock: number },
+): Promise<Pick<Followed, 'seconds' | 'cpuSeconds'>> {
   const { signer } = endorserOf(generateNodeKeys());
   const message = Buffer.alloc(150, 3);
   const item = { publicKey: signer.publicKey('consensus'), message, signature: signer.sign('consensus', message) };
@@ -89,13 +96,15 @@ async function floor(folder: string, chain: { readonly blocks: number; readonly 
   const verifier = openEd25519Verifier({}, { clock: systemClock, timers: systemTimers });
   const store = await openLevelStore(folder);
   const started = performance.now();
+  const startedCpu = process.cpuUsage();
   for (let block = 0; block < chain.blocks; block += PAGE_BLOCKS) {
     await verifier.verifyMany(page);
     const keys = Array.from({ length: PAGE_BLOCKS * KEYS_PER_BLOCK }, (_, index) => `${index % KEYS_PER_BLOCK}/${block + index}`);
     await store.write(keys.map((key) => ({ key, value: Buffer.alloc(500, 1) })));
   }
   const seconds = (performance.now() - started) / 1000;
+  const { user, system } = process.cpuUsage(startedCpu);
   await store.close();
   await verifier.close();
-  return seconds;
+  return { seconds, cpuSeconds: (user + system) / 1e6 };
 }

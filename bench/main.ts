@@ -148,10 +148,18 @@ async function catchUps(folder: string): Promise<readonly Figure[]> {
     unit: '/s',
     floor: { name: 'their signatures and a synced batch a page', value: floorPerSecond },
   });
+  const cpu = (name: string, { cpuMs }: CatchUpFigures): Figure => ({
+    name: `processor time a block caught up, ${name}`,
+    value: cpuMs.follower,
+    unit: 'ms',
+    floor: { name: 'the same without the node', value: cpuMs.floor },
+  });
   const { first, last } = bare.memoryMiB;
   return [
     { ...speed(`blocks caught up, ${bare.signaturesPerBlock} signatures each`, bare), wish: { atLeast: 1500 } },
     speed(`blocks caught up, a claim and ${full.signaturesPerBlock} signatures each`, full),
+    cpu('bare', bare),
+    cpu('with a claim', full),
     { name: 'memory in use after 10,000 blocks', value: last, unit: 'MiB', floor: { name: 'after 1,000', value: first } },
   ];
 }

@@ -127,7 +127,7 @@ export function printModelOutputs(subject: unknown): string {
 }
 
 function printModelOutput(subject: unknown): string {
-  const { kind, name, round, value, validRound, node, voters } = recordOf(subject);
+  const { kind, name, round, value, validRound, node } = textsOf(subject);
   switch (kind) {
     case 'roundStarted':
       return `roundStarted ${round} by ${node}`;
@@ -140,7 +140,7 @@ function printModelOutput(subject: unknown): string {
     case 'scheduleTimeout':
       return `timer ${name} ${round}`;
     case 'decide':
-      return `decide ${round} ${value} by ${listOf(voters).join(',')}`;
+      return `decide ${round} ${value} by ${listOf(recordOf(subject).voters).join(',')}`;
     case 'evidence':
       return `evidence ${name} ${round} ${node} ${modelWord(value)}`;
     default:
@@ -148,7 +148,13 @@ function printModelOutput(subject: unknown): string {
   }
 }
 
-const modelWord = (value: unknown): string => (value === 'nil' || value === 'none' ? 'nil' : String(value));
+const modelWord = (value: string | undefined): string => (value === 'none' ? 'nil' : (value ?? ''));
+
+/** The plain fields of a record of the model as text. */
+function textsOf(subject: unknown): Readonly<Record<string, string>> {
+  const plain = Object.entries(recordOf(subject)).filter(([, entry]) => ['string', 'number', 'boolean'].includes(typeof entry));
+  return Object.fromEntries(plain.map(([name, entry]) => [name, String(entry)]));
+}
 
 /** All that a machine holds, books included. */
 export function printMachine(state: MachineState): string {
@@ -178,25 +184,26 @@ export function printMachine(state: MachineState): string {
 
 /** The same of a machine of the model. */
 export function printModelMachine(subject: unknown): string {
-  const m = recordOf(subject);
-  const at = (value: unknown, round: unknown): string => (value === 'none' ? '-' : `${value}@${round}`);
-  const seen = [m.awaited, m.anySeen, m.polkaSeen, m.precommitSeen].map(Number).join('');
+  const books = recordOf(subject);
+  const m = textsOf(subject);
+  const at = (value: string | undefined, round: string | undefined): string => (value === 'none' ? '-' : `${value}@${round}`);
+  const seen = [m.awaited, m.anySeen, m.polkaSeen, m.precommitSeen].map((flag) => (flag === 'true' ? '1' : '0')).join('');
   const place = `${m.round}/${m.step} lock=${at(m.lockedValue, m.lockedRound)} valid=${at(m.validValue, m.validRound)}`;
+  const reported = listOf(books.reported).map(textsOf);
   const lines = [
-    ...listOf(m.first).map((vote) => `first ${printVote(voteOf(vote))}`),
-    ...listOf(m.second).map((vote) => `second ${printVote(voteOf(vote))}`),
-    ...listOf(m.reported)
-      .map(recordOf)
-      .map(({ round, kind, src }) => `reported ${kind} ${round} ${src}`),
+    ...listOf(books.first).map((vote) => `first ${printVote(voteOf(vote))}`),
+    ...listOf(books.second).map((vote) => `second ${printVote(voteOf(vote))}`),
+    ...reported.map(({ kind, round, src }) => `reported ${kind} ${round} ${src}`),
   ];
-  const known = listOf(m.proposals)
-    .map(recordOf)
-    .map(({ proposal, valid, valueValid }) => {
-      const { round, value, validRound } = recordOf(proposal);
-      return `${round} ${value} ${validRound} ${valid} ${valueValid}`;
-    });
+  const known = listOf(books.proposals).map((one) => {
+    const { valid, valueValid } = textsOf(one);
+    const { round, value, validRound } = textsOf(recordOf(one).proposal);
+    return `${round} ${value} ${validRound} ${valid} ${valueValid}`;
+  });
   const decided = at(m.decidedValue, m.decidedRound);
-  return [`${m.height} ${place} seen=${seen} decided=${decided}`, listOf(m.order).join(), ...lines.sort(), ...byRound(known)].join('\n');
+  return [`${m.height} ${place} seen=${seen} decided=${decided}`, listOf(books.order).join(), ...lines.sort(), ...byRound(known)].join(
+    '\n',
+  );
 }
 
 /** Those of one round stay in the order in which they came. */

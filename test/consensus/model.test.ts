@@ -42,12 +42,10 @@ t.setTimeout(230_000);
 async function runModel(folder: string): Promise<{ readonly said: string; readonly traces: readonly Trace[] }> {
   const manifest = createRequire(import.meta.url).resolve('@informalsystems/quint/package.json');
   const model = fileURLToPath(new URL('../../../test/model/additions.qnt', import.meta.url));
-  const args = [
-    path.join(path.dirname(manifest), 'dist/src/cli.js'),
-    ...['run', model, '--backend', 'typescript', '--verbosity', '1', '--invariant', 'safe', '--witnesses', ...WITNESSES],
-    ...['--seed', String(SEED), '--max-samples', String(TRACES), '--n-traces', String(TRACES), '--max-steps', String(STEPS)],
-    ...['--out-itf', path.join(folder, '{seq}.itf.json')],
-  ];
+  const command = [path.join(path.dirname(manifest), 'dist/src/cli.js'), 'run', model, '--backend', 'typescript', '--verbosity', '1'];
+  const checks = ['--invariant', 'safe', '--witnesses', ...WITNESSES];
+  const bounds = ['--seed', String(SEED), '--max-samples', String(TRACES), '--n-traces', String(TRACES), '--max-steps', String(STEPS)];
+  const args = [...command, ...checks, ...bounds, '--out-itf', path.join(folder, '{seq}.itf.json')];
   const { NODE_OPTIONS: _loader, ...env } = process.env;
   const { stdout } = await promisify(execFile)(process.execPath, args, { env });
   const files = readdirSync(folder).filter((name) => name.endsWith('.itf.json'));
