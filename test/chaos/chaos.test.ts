@@ -19,7 +19,7 @@ const SEED = 3;
 const SHORT_MS = 15_000;
 const LOAD = { name: 'load', paceMs: 150, sizeOf: (nth: number): number => (nth * 7919) % 50_000 };
 
-t.setTimeout(230_000);
+t.setTimeout(560_000);
 
 async function openNetwork(
   t: Test,

@@ -36,7 +36,7 @@ const KINDS = [
 ];
 const CONSENSUS: ModelSubject = { createMachine, step, latestPolka, roundCertificate, commitCertificate, ownLastVotes, setAt };
 
-t.setTimeout(230_000);
+t.setTimeout(560_000);
 
 /** Runs the model as another process, without the loader that tap puts into the environment of its children. */
 async function runModel(folder: string): Promise<{ readonly said: string; readonly traces: readonly Trace[] }> {

@@ -24,7 +24,7 @@ const FAILURES = [
 const PLACES = { chain: 'chain', wal: '', 'sign-state': '', node: 'node' } as const;
 const VITAL = ['chain', 'wal', 'sign-state', 'node'] as const;
 
-t.setTimeout(230_000);
+t.setTimeout(560_000);
 
 async function open(t: Test): Promise<Fixture | null> {
   const curl = client(t, 'curl');

@@ -15,7 +15,7 @@ const WAIT_MS = 90_000;
 const LOAD = { name: 'load', paceMs: 100, sizeOf: (nth: number): number => (nth * 7919) % 50_000 };
 
 /** Each kill takes a start and a commit. */
-t.setTimeout(230_000);
+t.setTimeout(560_000);
 
 t.test('kill -9 in a loop under load: whoever it hits comes back, and nothing acknowledged is lost', async (t) => {
   const curl = client(t, 'curl');

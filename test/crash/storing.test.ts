@@ -18,7 +18,7 @@ const AT_THE_START: readonly Fate[] = [
 ];
 
 /** Each death takes a start and a catching-up. */
-t.setTimeout(230_000);
+t.setTimeout(560_000);
 
 t.test('a real node that dies around what it stores has the old or the new, and loses nothing acknowledged', async (t) => {
   const curl = client(t, 'curl');

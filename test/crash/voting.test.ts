@@ -13,7 +13,7 @@ const FATES = CRASH_POINTS.filter((point) => /an own|sign state/.test(point)).ma
 );
 
 /** Each death takes a start and a catching-up. */
-t.setTimeout(230_000);
+t.setTimeout(560_000);
 
 t.test('a real node that dies around an own vote, an own block or its sign state never signs twice', async (t) => {
   const curl = client(t, 'curl');

@@ -12,7 +12,7 @@ const CATCH_UP_MS = 90_000;
 const COMMIT_MS = 90_000;
 
 /** Five restarts and several rounds without a proposer. */
-t.setTimeout(230_000);
+t.setTimeout(560_000);
 
 t.test('a killed authority is missed by nobody, two stop the chain, and nothing forks', async (t) => {
   const curl = client(t, 'curl');

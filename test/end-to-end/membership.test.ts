@@ -17,7 +17,7 @@ type Node = Fixture['nodes'][number];
 const CHANGE_MS = 90_000;
 
 /** Seven processes, eight changes of the set or of a key, and restarts. */
-t.setTimeout(420_000);
+t.setTimeout(560_000);
 
 async function run(test: Test, node: Node, args: readonly string[]): Promise<string> {
   const { code, stdout, stderr } = await cairn([...args, '--data', node.dataDir]);

@@ -5,7 +5,7 @@ import { cairn } from '../cli/run-cairn.ts';
 import { client } from '../clients.ts';
 import { startNetwork } from './localnet-fixture.ts';
 
-t.setTimeout(120_000);
+t.setTimeout(560_000);
 
 t.test('protocol version 2 at height 3: the old software stops at 2, exit code 6, and again at every start', async (t) => {
   const curl = client(t, 'curl');

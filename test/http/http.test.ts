@@ -109,26 +109,6 @@ t.test('the admin API takes builds and tells how far they are', async (t) => {
   ]);
 });
 
-t.test('orders about the network as a whole: members, parameters, evidence', async (t) => {
-  const { app, operations } = admin();
-  const get = async (url: string): Promise<unknown> => (await app.inject({ url, headers: auth })).json();
-  const post = (url: string, payload: object) => app.inject({ method: 'POST', url, headers: auth, payload });
-  t.match(await get('/members'), { height: 7, own: { name: 'node1' } });
-  t.match(await get('/parameters'), { height: 0, pending: null });
-  t.match(await get('/evidence?limit=3&after=e'), { evidence: [{ type: 'prevote', recordedAt: 4 }] });
-  t.match((await post('/authorize', { order: 'add', target: 'node5' })).json(), { kind: 'marked', warning: 'three are left' });
-  t.match((await post('/authorize', { order: 'remove', target: 'refused', reason: 'r' })).statusCode, 409);
-  t.match((await post('/parameters', { parameters: { heartbeatMs: 1 }, atHeight: 9 })).json(), { kind: 'committed' });
-  t.same(operations.calls, [
-    ['members'],
-    ['parameters'],
-    ['evidence', { after: 'e', limit: 3 }],
-    ['authorize', { order: 'add', target: 'node5', reason: null }],
-    ['authorize', { order: 'remove', target: 'refused', reason: 'r' }],
-    ['propose', { heartbeatMs: 1 }, 9],
-  ]);
-});
-
 t.test('blocks are shown and sealed transactions taken as bytes', async (t) => {
   const { app, operations } = admin();
   const submit = (contentType: string, payload: Uint8Array) =>
@@ -175,14 +155,6 @@ t.test('bad input to the admin API is refused before the node hears of it', asyn
     ['POST', '/remove', 'target=t', 415, { 'content-type': 'application/x-www-form-urlencoded' }],
     ['POST', '/remove', '{"target":"t"}', 415, { 'content-type': 'text/plain' }],
     ['PUT', '/remove', '{"target":"t"}', 404],
-    ['POST', '/authorize', '{"order":"promote","target":"t"}', 400],
-    ['POST', '/authorize', '{"order":"add"}', 400],
-    ['POST', '/authorize', `{"order":"add","target":"${'t'.repeat(7000)}"}`, 400],
-    ['POST', '/authorize', '{"order":"remove","target":"t","reason":""}', 400],
-    ['POST', '/parameters', '{"parameters":[]}', 400],
-    ['POST', '/parameters', '{"parameters":{},"atHeight":0}', 400],
-    ['POST', '/parameters', '{"atHeight":5}', 400],
-    ['GET', '/evidence?limit=0', null, 400],
     ['GET', '/absent', null, 404],
   ];
   for (const [method, url, payload, status, headers] of requests) {

@@ -11,7 +11,7 @@ import type { Passage } from './virtual-air.ts';
 import { disagreement, fatals } from './watch.ts';
 import { VirtualWorld } from './world.ts';
 
-t.setTimeout(230_000);
+t.setTimeout(560_000);
 
 const HEIGHTS = 4;
 const SEEDS = [1, 2, 3, 4, 5, 6];
