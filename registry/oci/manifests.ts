@@ -126,7 +126,7 @@ export class Manifests {
       return;
     }
     const repeatable = bytes.length <= MAX_REPEATED_BYTES ? this.#deps.front?.repeatable(request) : undefined;
-    raw.writeHead(200, repeatable === undefined ? manifest.headers : { ...manifest.headers, ...repeatable });
+    raw.writeHead(200, repeatable === undefined ? manifest.headers : [...manifest.headers, ...Object.entries(repeatable).flat()]);
     if (request.method === 'HEAD') return void raw.end();
     this.#deps.onRead?.('local', bytes.length);
     raw.end(bytes);
