@@ -39,6 +39,8 @@ export class Staging {
   readonly #options: StagingOptions;
   readonly #deps: StagingDeps;
   readonly #staged: Map<string, Staged> = new Map();
+  /** On their way into the store, by hex digest. */
+  readonly #moving: Map<string, Promise<void>> = new Map();
   readonly #verified: VerifiedFiles;
   #usedBytes = 0;
   #reservedBytes = 0;
@@ -109,14 +111,25 @@ export class Staging {
     }
     const staged = this.#staged.get(hex);
     if (staged === undefined || staged.file.sizeBytes !== file.sizeBytes) return false;
+    // The commit and a client that was quick ask for it at the same time: one of them moves it.
+    const moving = this.#moving.get(hex) ?? this.#move(hex, staged.file);
+    this.#moving.set(hex, moving);
+    try {
+      await moving;
+    } finally {
+      this.#moving.delete(hex);
+    }
+    return true;
+  }
+
+  async #move(hex: string, file: FileIdentity): Promise<void> {
     const paths = pathsOf(hex);
     try {
-      await blobs.adopt(staged.file, { bytes: paths.bytes, leaves: staged.file.sizeBytes === 0 ? null : paths.leaves });
+      await this.#deps.blobs.adopt(file, { bytes: paths.bytes, leaves: file.sizeBytes === 0 ? null : paths.leaves });
     } catch (error) {
       throw diskError(error, formatDigest(file.sha256));
     }
     this.#forget(hex);
-    return true;
   }
 
   async drop(sha256: Digest): Promise<void> {

@@ -267,6 +267,13 @@ t.test('the scrub finds silent decay, at bounded speed', async (t) => {
   t.equal(node.blobs.has(decayed), false);
 });
 
+t.test('staging: promoted by two at once, the file is moved once and both have it', async (t) => {
+  const node = await testNode('a', { world: new PeerWorld(), ledger: new MapLedger() });
+  const file = await stage(node, someBytes(40_000));
+  t.same(await Promise.all([node.staging.promote(file), node.staging.promote(file), node.staging.promote(file)]), [true, true, true]);
+  t.ok(node.blobs.has(file));
+});
+
 t.test('staging: promote, drop, quota, expiry and hold', async (t) => {
   const node = await testNode('me', { world: new PeerWorld(), ledger: new MapLedger(), quotaBytes: 100_000 });
   const file = await stage(node, someBytes(60_000));
