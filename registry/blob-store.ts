@@ -16,6 +16,7 @@ import { asDigest, type Digest, digestFromHex, digestToHex, formatDigest, sameBy
 import { BlobWriter, type FileIdentity, type WriterPlan, writeSynced } from './blob-writer.ts';
 import { diskError, errnoOf, RegistryError } from './error.ts';
 import { hashFile } from './hash-file.ts';
+import { pause } from './pause.ts';
 import type { Clock, FileHandle, FileSystem, Logger, Timers } from './ports.ts';
 import { type Finding, type StoredPaths, VerifiedFiles, type VerifiedReader } from './verified-reader.ts';
 
@@ -275,18 +276,7 @@ export class BlobStore {
   /** Waits as long as these bytes may take. */
   async #pace(nextBytes: number, signal: AbortSignal | undefined): Promise<void> {
     if (signal?.aborted === true) return;
-    const delayMs = (nextBytes * 1000) / this.#options.scrubBytesPerSecond;
-    await new Promise<void>((resolve) => {
-      const timer = this.#deps.timers.set(delayMs, resolve);
-      signal?.addEventListener(
-        'abort',
-        () => {
-          timer.cancel();
-          resolve();
-        },
-        { once: true },
-      );
-    });
+    await pause(this.#deps.timers, (nextBytes * 1000) / this.#options.scrubBytesPerSecond, signal);
   }
 
   async #load(shard: string): Promise<void> {

@@ -21,6 +21,7 @@ export { ociResolver } from './oci/resolver.ts';
 export { ociRoutes } from './oci/routes.ts';
 export { type FetchedManifest, type OciUpstream, type OciUpstreamOptions, ociUpstream } from './oci/upstream.ts';
 export type { UpstreamCredentials } from './oci/upstream-auth.ts';
+export { pause } from './pause.ts';
 export { BLOCK_BYTES, PieceHasher } from './pieces.ts';
 export type {
   Clock,

@@ -9,6 +9,7 @@ import type { BlobStore } from './blob-store.ts';
 import type { FileIdentity } from './blob-writer.ts';
 import { type ByteSource, Download, DownloadReader } from './download.ts';
 import { RegistryError } from './error.ts';
+import { pause } from './pause.ts';
 import type { Clock, FileSystem, Logger, PeerJudge, PeerRequests, ProviderDirectory, Timers } from './ports.ts';
 import type { Staging } from './staging.ts';
 import { fetchFile, type TransferOptions } from './transfer.ts';
@@ -109,7 +110,7 @@ export class Library {
       if (this.#stopped.signal.aborted) break;
       if (!this.#deps.ledger.isServable(sha256)) continue;
       if (await this.#provide(sha256)) provided += 1;
-      await this.#pause(this.#options.providePauseMs);
+      await pause(this.#deps.timers, this.#options.providePauseMs, this.#stopped.signal);
     }
     return provided;
   }
@@ -246,19 +247,6 @@ export class Library {
       this.#deps.log.debug({ sha256: formatDigest(sha256), error: messageOf(error) }, 'a file could not be announced');
       return false;
     }
-  }
-
-  #pause(delayMs: number): Promise<void> {
-    return new Promise((resolve) => {
-      const { signal } = this.#stopped;
-      const done = (): void => {
-        timer.cancel();
-        signal.removeEventListener('abort', done);
-        resolve();
-      };
-      const timer = this.#deps.timers.set(delayMs, done);
-      signal.addEventListener('abort', done, { once: true });
-    });
   }
 }
 

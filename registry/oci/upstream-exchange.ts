@@ -4,6 +4,7 @@
  */
 
 import { RegistryError, throwIfAborted } from '../error.ts';
+import { pause } from '../pause.ts';
 import type { Clock, Logger, Timers, UpstreamHttp, UpstreamResponse } from '../ports.ts';
 
 export interface ExchangeLimits {
@@ -91,7 +92,9 @@ export async function withAttempts<T>(
       if (isLast) throw upstreamFailed(options.subject, `${error.message}; given up after attempt ${attempt}`, error);
       const pauseMs = Math.max(error.retryAfterMs, FIRST_PAUSE_MS * PAUSE_FACTOR ** (attempt - 1));
       deps.log.debug({ subject: options.subject, attempt, pauseMs, error }, 'upstream to be asked again');
-      await pause(pauseMs, options, deps.timers);
+      throwIfAborted(options.signal, options.subject);
+      await pause(deps.timers, pauseMs, options.signal);
+      throwIfAborted(options.signal, options.subject);
     }
   }
 }
@@ -189,22 +192,4 @@ function retryAfterMs(response: UpstreamResponse, clock: Clock): number {
   if (/^[0-9]{1,9}$/.test(text)) return Number(text) * 1000;
   const atMs = Date.parse(text);
   return Number.isNaN(atMs) ? 0 : Math.max(0, atMs - clock.nowMs());
-}
-
-async function pause(
-  delayMs: number,
-  { subject, signal }: { readonly subject: string; readonly signal: AbortSignal },
-  timers: Timers,
-): Promise<void> {
-  throwIfAborted(signal, subject);
-  await new Promise<void>((resolve) => {
-    const end = (): void => {
-      timer.cancel();
-      signal.removeEventListener('abort', end);
-      resolve();
-    };
-    const timer = timers.set(delayMs, end);
-    signal.addEventListener('abort', end);
-  });
-  throwIfAborted(signal, subject);
 }

@@ -25,7 +25,7 @@ import {
   type ValidatorSetRecord,
   validatorSetAt,
 } from '../../chain/index.ts';
-import type { Requesting, RequestOutcome } from '../../registry/index.ts';
+import { pause, type Requesting, type RequestOutcome } from '../../registry/index.ts';
 import { protocolOf } from '../channels.ts';
 import type { Head } from '../ledger/head.ts';
 import type { Members } from '../ledger/members.ts';
@@ -196,7 +196,7 @@ export class Requests implements Requesting {
       if (standingOf(head.view.state, subject).kind !== 'absent') continue;
       const outcome = outcomeOf(running.reports, this.#set());
       if (outcome !== null) return outcome;
-      await this.#committedOr(subject, this.#pause(running.waiting > 0 ? POLL_MS : IDLE_POLL_MS));
+      await this.#committedOr(subject, pause(this.#deps.timers, running.waiting > 0 ? POLL_MS : IDLE_POLL_MS, this.#stopped.signal));
     }
   }
 
@@ -274,19 +274,6 @@ export class Requests implements Requesting {
         if (standingOf(head.view.state, subject).kind !== 'absent') settle();
       });
       void other.finally(settle);
-    });
-  }
-
-  #pause(delayMs: number): Promise<void> {
-    return new Promise((resolve) => {
-      const { signal } = this.#stopped;
-      const done = (): void => {
-        timer.cancel();
-        signal.removeEventListener('abort', done);
-        resolve();
-      };
-      const timer = this.#deps.timers.set(delayMs, done);
-      signal.addEventListener('abort', done, { once: true });
     });
   }
 }
