@@ -17,7 +17,8 @@ const LOAD = { name: 'load', paceMs: 50, sizeOf: (nth: number): number => 1 + ((
 
 const FAILURES = [
   { name: 'full', strike: (disk: SmallDisk) => disk.fill(), told: /full|has room|ENOSPC/ },
-  { name: 'read-only', strike: (disk: SmallDisk) => disk.turnReadOnly(), told: /read-only|writable|EROFS/ },
+  // What is under way while the file system turns is answered with EIO, what comes after with EROFS.
+  { name: 'read-only', strike: (disk: SmallDisk) => disk.turnReadOnly(), told: /read-only|writable|EROFS|EIO/ },
 ] as const;
 
 /** What a node can't do without, below its data folder, and the folder that its words name. */
