@@ -87,28 +87,6 @@ t.test('the admin API speaks NodeOperations', async (t) => {
   ]);
 });
 
-t.test('the admin API takes builds and tells how far they are', async (t) => {
-  const { app, operations } = admin();
-  const post = (image: unknown) => app.inject({ method: 'POST', url: '/build', headers: auth, payload: { image } });
-  t.match((await post('alpine:3')).json(), { kind: 'started', image: 'alpine:3' });
-  const refused = await post('refused');
-  t.same([refused.statusCode, refused.json().reason], [409, 'no rule']);
-  t.equal((await post('')).statusCode, 400);
-  const id = 'f'.repeat(64);
-  t.match((await app.inject({ url: `/build?id=${id}`, headers: auth })).json(), {
-    id,
-    state: 'failure',
-    verdicts: [{ authority: 'node2' }],
-  });
-  for (const bad of ['/build', '/build?id=abc', `/build?id=${id.toUpperCase()}`])
-    t.equal((await app.inject({ url: bad, headers: auth })).statusCode, 400, bad);
-  t.same(operations.calls, [
-    ['build', 'alpine:3'],
-    ['build', 'refused'],
-    ['buildStatus', id],
-  ]);
-});
-
 t.test('blocks are shown and sealed transactions taken as bytes', async (t) => {
   const { app, operations } = admin();
   const submit = (contentType: string, payload: Uint8Array) =>

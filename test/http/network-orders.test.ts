@@ -1,4 +1,4 @@
-/** The admin API's orders about the network as a whole: what reaches the node, and what is refused before it hears of it. */
+/** The admin API's orders about the network as a whole, and builds: what reaches the node, and what is refused before it hears of it. */
 
 import type { FastifyInstance } from 'fastify';
 import t from 'tap';
@@ -54,4 +54,26 @@ t.test('bad orders are refused before the node hears of them', async (t) => {
     t.equal(answer.statusCode, status, `${method} ${url} ${payload?.slice(0, 40) ?? ''}`);
   }
   t.same(operations.calls, []);
+});
+
+t.test('the admin API takes builds and tells how far they are', async (t) => {
+  const { app, operations } = admin();
+  const post = (image: unknown) => app.inject({ method: 'POST', url: '/build', headers: auth, payload: { image } });
+  t.match((await post('alpine:3')).json(), { kind: 'started', image: 'alpine:3' });
+  const refused = await post('refused');
+  t.same([refused.statusCode, refused.json().reason], [409, 'no rule']);
+  t.equal((await post('')).statusCode, 400);
+  const id = 'f'.repeat(64);
+  t.match((await app.inject({ url: `/build?id=${id}`, headers: auth })).json(), {
+    id,
+    state: 'failure',
+    verdicts: [{ authority: 'node2' }],
+  });
+  for (const bad of ['/build', '/build?id=abc', `/build?id=${id.toUpperCase()}`])
+    t.equal((await app.inject({ url: bad, headers: auth })).statusCode, 400, bad);
+  t.same(operations.calls, [
+    ['build', 'alpine:3'],
+    ['build', 'refused'],
+    ['buildStatus', id],
+  ]);
 });
