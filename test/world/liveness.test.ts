@@ -23,7 +23,10 @@ interface Ground {
   readonly loss: number;
   /** What is lost besides. */
   readonly swallows?: (world: VirtualWorld, passage: Passage) => boolean;
-  /** What each height may take, at the worst of all seeds. */
+  /**
+   * What the worst height of a seed may take: rounds at the worst of all seeds, seconds on their average, since how often one message is lost
+   * in a row is chance and has no bound.
+   */
   readonly most: { readonly rounds: number; readonly seconds: number };
 }
 
@@ -55,12 +58,12 @@ const GROUNDS: readonly Ground[] = [
   { name: 'a star', links: STAR, loss: 0, most: { rounds: 1, seconds: 5 } },
   { name: 'a line', links: LINE, loss: 0, most: { rounds: 1, seconds: 5 } },
   { name: 'one authority on a single link', links: ONE_LINK, loss: 0, most: { rounds: 1, seconds: 5 } },
-  { name: '30 % of all messages lost', links: null, loss: 0.3, most: { rounds: 3, seconds: 30 } },
-  { name: 'a ring that loses 30 %', links: RING, loss: 0.3, most: { rounds: 3, seconds: 30 } },
-  { name: 'a star that loses 30 %', links: STAR, loss: 0.3, most: { rounds: 3, seconds: 40 } },
-  { name: 'a line that loses 30 %', links: LINE, loss: 0.3, most: { rounds: 3, seconds: 45 } },
-  { name: '30 % lost, and every re-send', links: null, loss: 0.3, swallows: isResend, most: { rounds: 4, seconds: 60 } },
-  { name: 'a line that loses 30 % and every re-send', links: LINE, loss: 0.3, swallows: isResend, most: { rounds: 10, seconds: 180 } },
+  { name: '30 % of all messages lost', links: null, loss: 0.3, most: { rounds: 3, seconds: 10 } },
+  { name: 'a ring that loses 30 %', links: RING, loss: 0.3, most: { rounds: 3, seconds: 15 } },
+  { name: 'a star that loses 30 %', links: STAR, loss: 0.3, most: { rounds: 3, seconds: 25 } },
+  { name: 'a line that loses 30 %', links: LINE, loss: 0.3, most: { rounds: 3, seconds: 40 } },
+  { name: '30 % lost, and every re-send', links: null, loss: 0.3, swallows: isResend, most: { rounds: 4, seconds: 30 } },
+  { name: 'a line that loses 30 % and every re-send', links: LINE, loss: 0.3, swallows: isResend, most: { rounds: 10, seconds: 120 } },
 ];
 
 /** Of votes and proposals: then only certificates and direct help are left. */
@@ -105,14 +108,15 @@ async function course(ground: Ground, seed: number): Promise<Course> {
 
 for (const ground of GROUNDS) {
   t.test(`decides on: ${ground.name}`, async (t) => {
-    let worst = { rounds: 0, seconds: 0 };
+    const courses: Course[] = [];
     for (const seed of SEEDS) {
-      const { rounds, seconds, problem } = await course(ground, seed);
-      t.equal(problem, null, `seed ${seed}`);
-      worst = { rounds: Math.max(worst.rounds, rounds), seconds: Math.max(worst.seconds, seconds) };
+      const found = await course(ground, seed);
+      t.equal(found.problem, null, `seed ${seed}`);
+      courses.push(found);
     }
-    t.comment(`at worst round ${worst.rounds}, ${worst.seconds.toFixed(1)} s`);
-    t.ok(worst.rounds <= ground.most.rounds, `round ${worst.rounds} of at most ${ground.most.rounds}`);
-    t.ok(worst.seconds <= ground.most.seconds, `${worst.seconds.toFixed(1)} s of at most ${ground.most.seconds}`);
+    const rounds = Math.max(...courses.map((one) => one.rounds));
+    const seconds = courses.reduce((sum, one) => sum + one.seconds, 0) / courses.length;
+    t.ok(rounds <= ground.most.rounds, `round ${rounds} of at most ${ground.most.rounds}`);
+    t.ok(seconds <= ground.most.seconds, `${seconds.toFixed(1)} s of at most ${ground.most.seconds}, on average`);
   });
 }
