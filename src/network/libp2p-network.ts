@@ -215,7 +215,7 @@ function lifeOf(running: Running, parts: LifeParts): Pick<Network, 'start' | 'st
   async function stop(): Promise<void> {
     sweep?.cancel();
     parts.connector.stop();
-    for (const part of [parts.providers, parts.gossip, parts.requests]) part.detach();
+    for (const part of [parts.providers, parts.gossip, parts.requests, parts.twins]) part.detach();
     const { node } = running;
     running.node = null;
     await node?.stop();

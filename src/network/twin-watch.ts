@@ -2,7 +2,7 @@
  * Finds out that another running node holds this node's network key, by asking peers, since two such nodes can't connect with each other.
  * Follows docs/SPEC.md on the peer protocols.
  *
- * At each new connection a node says `here` with its session, 16 random bytes made at start. Whoever hears it asks the other connections of that
+ * At each new connection, and every minute on those that last, a node says `here` with its session, 16 random bytes made at start. Whoever hears it asks the other connections of that
  * peer id `who`; a different session behind one of them answers with its own, its uptime and a signature over all, which goes back as the proof;
  * only the younger of the two takes it to heart. So no peer
  * can make up a twin, nor replay one, and a connection left over from before a restart proves nothing. Best effort: it sees twins with a common peer.
@@ -10,12 +10,14 @@
 
 import type { Connection, Libp2p, PrivateKey, Stream } from '@libp2p/interface';
 import { asDigest, decode, digest, encode, fixedBytes, nullable, oneOf, sameBytes, tuple, uint } from '../../chain/index.ts';
-import type { Clock, Logger, Random, Timers } from '../ports.ts';
+import type { Clock, Logger, Random, Timer, Timers } from '../ports.ts';
 import { withDeadline } from './deadline.ts';
 import { readFrame, writeFrame } from './stream-exchange.ts';
 
 export interface TwinWatch {
   readonly attach: (node: Libp2p) => Promise<void>;
+  /** Says nothing more until attached again. */
+  readonly detach: () => void;
 }
 
 export interface TwinWatchDeps {
@@ -42,6 +44,8 @@ const SCAN_LIMITS = { maxBytes: MAX_BYTES, maxItems: 16 } as const;
 const WHO_TIMEOUT_MS = 3_000;
 const HERE_TIMEOUT_MS = 10_000;
 const CONNECTIONS_ASKED = 4;
+/** A question can fail, and the older twin can be the later one at the common peer: only asking again finds out. */
+export const HERE_AGAIN_MS = 60_000;
 
 type Proof = readonly [session: Uint8Array, uptimeMs: number, signature: Uint8Array];
 
@@ -65,9 +69,21 @@ export function openTwinWatch(deps: TwinWatchDeps): TwinWatch {
     return await deps.privateKey.publicKey.verify(payload(other, ms, session), signature);
   }
 
-  async function sayHere(connection: Connection): Promise<void> {
+  async function askAt(connection: Connection): Promise<void> {
     const proof = await ask(connection, { word: 'here', session, timeoutMs: HERE_TIMEOUT_MS }, deps);
     if (proof !== null && (await isOlderTwin(proof))) deps.metTwin(connection.remoteAddr.toString());
+  }
+
+  function sayHere(connection: Connection): void {
+    askAt(connection).catch((error: unknown) => deps.logger.debug({ error }, 'peer not asked about twins'));
+  }
+
+  let again: Timer | null = null;
+  function sayAgain(node: Libp2p): void {
+    again = deps.timers.set(HERE_AGAIN_MS, () => {
+      for (const connection of node.getConnections()) if (connection.status === 'open') sayHere(connection);
+      sayAgain(node);
+    });
   }
 
   async function serve(node: Libp2p, stream: Stream, connection: Connection): Promise<void> {
@@ -89,10 +105,10 @@ export function openTwinWatch(deps: TwinWatchDeps): TwinWatch {
           stream.abort(error instanceof Error ? error : new Error('question failed'));
         });
       await node.handle(deps.protocol, serveQuietly, { maxInboundStreams: 4, maxOutboundStreams: 4 });
-      node.addEventListener('connection:open', (event) => {
-        sayHere(event.detail).catch((error: unknown) => deps.logger.debug({ error }, 'peer not asked about twins'));
-      });
+      node.addEventListener('connection:open', (event) => sayHere(event.detail));
+      sayAgain(node);
     },
+    detach: () => again?.cancel(),
   };
 }
 

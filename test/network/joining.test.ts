@@ -8,8 +8,9 @@ import type { AddressInfo } from 'node:net';
 import t, { type Test } from 'tap';
 import { publicKeyOfSeed } from '../../src/crypto/signer.ts';
 import { parseAddressList } from '../../src/network/address-list.ts';
-import type { Network } from '../../src/ports.ts';
-import { systemRandom } from '../../src/world/clock.ts';
+import { HERE_AGAIN_MS } from '../../src/network/twin-watch.ts';
+import type { Network, Timers } from '../../src/ports.ts';
+import { systemRandom, systemTimers } from '../../src/world/clock.ts';
 import { openLoopback, until } from './loopback.ts';
 
 const DEAD = [
@@ -163,11 +164,31 @@ t.test('duplicate key: the second node with a key learns of the first from a com
   const first = await twin('first');
   await first.start();
   t.teardown(() => first.stop());
-  await until(() => common.peers().length === 1);
+  await until(() => first.peers().length === 1);
+  await first.ping(common.peerId);
   const second = await twin('second');
   await second.start();
   t.teardown(() => second.stop());
   await until(() => reports.length > 0);
   t.same(reports, ['second'], 'only the younger is told');
   t.equal(common.peers().length, 1, 'the common peer knows one id');
+});
+
+t.test('duplicate key: the second node learns of the first also where it was at the common peer before it', async (t) => {
+  const networkSeed = systemRandom.bytes(32);
+  const common = await started(t);
+  const reports: string[] = [];
+  const hurried: Timers = { set: (delayMs, callback) => systemTimers.set(delayMs === HERE_AGAIN_MS ? 50 : delayMs, callback) };
+  const twin = (name: string): ReturnType<typeof openLoopback> =>
+    openLoopback({ networkSeed, peers: common.addresses() }, { timers: hurried, onDuplicateSelf: () => reports.push(name) });
+  const first = await twin('first');
+  const second = await twin('second');
+  for (const one of [second, first]) {
+    await one.start();
+    t.teardown(() => one.stop());
+    await until(() => one.peers().length === 1);
+    await one.ping(common.peerId);
+  }
+  await until(() => reports.length > 0);
+  t.equal(reports[0], 'second', 'the younger is told');
 });

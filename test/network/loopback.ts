@@ -11,6 +11,8 @@ import type { MakeNetworks } from './contract.ts';
 
 export const CHAIN_ID: string = `${'c0ffee'.repeat(10)}abcd`;
 
+const WAIT_MS = 120_000;
+
 export const silentLogger: Logger = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} };
 
 export function openLoopback(options: Partial<Libp2pNetworkOptions> = {}, deps: Partial<Libp2pNetworkDeps> = {}): Promise<Network> {
@@ -20,9 +22,11 @@ export function openLoopback(options: Partial<Libp2pNetworkOptions> = {}, deps: 
   );
 }
 
-/** Looks every few milliseconds; the runner's own limit ends a wait in vain. */
+/** Looks every few milliseconds. A wait in vain ends by itself, long before the runner's limit, and says what it was for. */
 export async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await delay(5);
+  for (const endMs = systemClock.nowMs() + WAIT_MS; !condition(); await delay(5)) {
+    if (systemClock.nowMs() > endMs) throw new Error(`waited ${WAIT_MS / 1000} s in vain for ${condition}`);
+  }
 }
 
 /** Each dials all that came before it. */
