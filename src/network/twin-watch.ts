@@ -2,10 +2,10 @@
  * Finds out that another running node holds this node's network key, by asking peers, since two such nodes can't connect with each other.
  * Follows docs/SPEC.md on the peer protocols.
  *
- * At each new connection, and every minute on those that last, a node says `here` with its session, 16 random bytes made at start. Whoever hears it asks the other connections of that
- * peer id `who`; a different session behind one of them answers with its own, its uptime and a signature over all, which goes back as the proof;
- * only the younger of the two takes it to heart. So no peer
- * can make up a twin, nor replay one, and a connection left over from before a restart proves nothing. Best effort: it sees twins with a common peer.
+ * At each new connection, and every minute on those that last, a node says `here` with its session, 16 random bytes made at start. Whoever
+ * hears it asks the other connections of that peer id `who`; a different session behind one of them answers with its own, its uptime and a
+ * signature over all, which goes back as the proof; only the younger of the two takes it to heart. So no peer can make up a twin, nor replay
+ * one, and a connection left over from before a restart proves nothing. Best effort: it sees twins with a common peer.
  */
 
 import type { Connection, Libp2p, PrivateKey, Stream } from '@libp2p/interface';
@@ -63,15 +63,16 @@ export function openTwinWatch(deps: TwinWatchDeps): TwinWatch {
     return [session, ms, await deps.privateKey.sign(payload(session, ms, other))];
   }
 
-  /** True for a twin that was there first: of two, only the younger is told. */
-  async function isOlderTwin([other, ms, signature]: Proof): Promise<boolean> {
-    if (sameBytes(other, session) || ms < uptimeMs()) return false;
+  /** True for a twin that was there first; of two that began within one question both are told, rather than none. */
+  async function isOlderTwin([other, ms, signature]: Proof, askedMs: number): Promise<boolean> {
+    if (sameBytes(other, session) || ms < askedMs) return false;
     return await deps.privateKey.publicKey.verify(payload(other, ms, session), signature);
   }
 
   async function askAt(connection: Connection): Promise<void> {
+    const askedMs = uptimeMs();
     const proof = await ask(connection, { word: 'here', session, timeoutMs: HERE_TIMEOUT_MS }, deps);
-    if (proof !== null && (await isOlderTwin(proof))) deps.metTwin(connection.remoteAddr.toString());
+    if (proof !== null && (await isOlderTwin(proof, askedMs))) deps.metTwin(connection.remoteAddr.toString());
   }
 
   function sayHere(connection: Connection): void {
