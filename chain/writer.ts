@@ -6,6 +6,11 @@ import { utf8ToBytes } from '@noble/hashes/utils.js';
 
 /** What a writer keeps of its buffer between two encodings at most. */
 const KEPT_BYTES = 65_536;
+/** Small results share slabs, since an array with a buffer of its own costs several times as much. A kept one keeps its slab, so slabs are small. */
+const SLAB_BYTES = 4096;
+const SHARED_BYTES = 512;
+/** Up to here the engine keeps an array's bytes beside it, which costs little. */
+const INLINE_BYTES = 64;
 /** Up to here a loop copies faster than a call. */
 const SHORT_BYTES = 64;
 
@@ -13,6 +18,8 @@ const SHORT_BYTES = 64;
 export class Writer {
   #buffer: Uint8Array = new Uint8Array(512);
   #length = 0;
+  #slab: ArrayBuffer = new ArrayBuffer(SLAB_BYTES);
+  #slabUsed = 0;
 
   /** Forgets what was written before. */
   begin(): void {
@@ -72,9 +79,18 @@ export class Writer {
     return null;
   }
 
-  /** What was written, in a buffer of its own. */
+  /** A copy of what was written. Its buffer may hold others beside it, so it is not to be transferred. */
   finish(): Uint8Array {
-    return this.#buffer.slice(0, this.#length);
+    const length = this.#length;
+    if (length <= INLINE_BYTES || length > SHARED_BYTES) return this.#buffer.slice(0, length);
+    if (this.#slabUsed + length > SLAB_BYTES) {
+      this.#slab = new ArrayBuffer(SLAB_BYTES);
+      this.#slabUsed = 0;
+    }
+    const copy = new Uint8Array(this.#slab, this.#slabUsed, length);
+    this.#slabUsed += length;
+    copy.set(this.#buffer.subarray(0, length));
+    return copy;
   }
 
   #wideText(value: string): string | null {

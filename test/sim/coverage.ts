@@ -62,8 +62,8 @@ export class Coverage {
     this.counts.set(what, (this.counts.get(what) ?? 0) + times);
   }
 
-  add(other: Coverage): void {
-    for (const [what, times] of other.counts) this.count(what, times);
+  add(counts: ReadonlyMap<string, number>): void {
+    for (const [what, times] of counts) this.count(what, times);
   }
 
   see(fact: Fact): void {

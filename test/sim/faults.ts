@@ -208,6 +208,8 @@ export class Hand {
 
   #rot(one: Inhabitant, where: 'log' | 'sign state' | 'chain'): void {
     this.#damaged.add(one);
+    // Whatever reads it from now on dies of it at once.
+    this.#world.time.eventsPerTurn = 1;
     // What a damaged disk has lost is lost like what was wiped.
     this.#notes.wiped(one, false);
     if (where === 'chain') {

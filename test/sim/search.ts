@@ -1,5 +1,8 @@
-/** Runs many seeds, and makes the plan of a failing one smaller while it still fails the same way. */
+/** Runs many seeds on all cores, and makes the plan of a failing one smaller while it still fails the same way. */
 
+import { once } from 'node:events';
+import { availableParallelism } from 'node:os';
+import { Worker } from 'node:worker_threads';
 import { Coverage } from './coverage.ts';
 import { drawPlan } from './draw-plan.ts';
 import type { Plan } from './plan.ts';
@@ -19,6 +22,8 @@ export interface SearchResult {
 export interface SearchOptions {
   readonly isEnough: (seeds: number) => boolean;
   readonly onFailure?: (outcome: Outcome) => void;
+  /** Threads that share the plans. Default: one a core. */
+  readonly threads?: number;
 }
 
 /** Runs seeds from `from` on until `isEnough`; goes on after a failure. */
@@ -26,24 +31,39 @@ export async function search(from: number, options: SearchOptions): Promise<Sear
   return await searchPlans(plansFrom(from), options);
 }
 
-/** Runs plan after plan until there is none left, or `isEnough`. */
+/** Runs plan after plan, on all threads, until there is none left, or `isEnough`. */
 export async function searchPlans(plans: Iterable<Plan>, options: SearchOptions): Promise<SearchResult> {
   const coverage = new Coverage();
   const failures: Outcome[] = [];
-  let [seeds, heights, worstRoundsToHeal, faults, fewestFaults] = [0, 0, 0, 0, Number.POSITIVE_INFINITY];
-  for (const plan of plans) {
-    if (options.isEnough(seeds)) break;
-    const outcome = await simulate(plan);
+  let [begun, seeds, heights, worstRoundsToHeal, faults, fewestFaults] = [0, 0, 0, 0, 0, Number.POSITIVE_INFINITY];
+  const take = (outcome: Outcome): void => {
     seeds += 1;
     coverage.add(outcome.coverage);
     heights += outcome.height;
     worstRoundsToHeal = Math.max(worstRoundsToHeal, outcome.roundsToHeal);
     faults += outcome.faults;
     fewestFaults = Math.min(fewestFaults, outcome.faults);
-    if (outcome.violation === null) continue;
+    if (outcome.violation === null) return;
     failures.push(outcome);
     options.onFailure?.(outcome);
-  }
+  };
+  const shared = plans[Symbol.iterator]();
+  const work = async (): Promise<void> => {
+    const worker = new Worker(new URL('./worker.js', import.meta.url));
+    try {
+      while (!options.isEnough(begun)) {
+        const next = shared.next();
+        if (next.done === true) break;
+        begun += 1;
+        worker.postMessage(next.value);
+        const [outcome] = (await once(worker, 'message')) as [Outcome];
+        take(outcome);
+      }
+    } finally {
+      await worker.terminate();
+    }
+  };
+  await Promise.all(Array.from({ length: options.threads ?? availableParallelism() }, work));
   return { seeds, heights, worstRoundsToHeal, faults, fewestFaults, failures, coverage };
 }
 

@@ -33,6 +33,7 @@ export interface Violation {
   readonly atMs: number;
 }
 
+/** Plain data: it passes between threads. */
 export interface Outcome {
   readonly plan: Plan;
   readonly violation: Violation | null;
@@ -45,7 +46,8 @@ export interface Outcome {
   readonly roundsToHeal: number;
   /** Faults that happened. */
   readonly faults: number;
-  readonly coverage: Coverage;
+  /** How often what was met. */
+  readonly coverage: ReadonlyMap<string, number>;
 }
 
 export interface SimulationOptions {
@@ -144,7 +146,7 @@ class Simulation {
       virtualMs: time.nowMs - this.#startMs,
       roundsToHeal,
       faults: this.#hand.happened,
-      coverage: this.#coverage,
+      coverage: this.#coverage.counts,
     };
   }
 

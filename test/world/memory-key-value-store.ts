@@ -13,8 +13,10 @@ export interface MemoryStoreOptions {
 export class MemoryKeyValueStore implements KeyValueStore {
   readonly #options: MemoryStoreOptions;
   #entries: Map<string, Uint8Array>;
-  /** Sorted keys, or null when they must be sorted anew. */
-  #sorted: readonly string[] | null = null;
+  /** Sorted keys but the newest, or null when they must be sorted anew. */
+  #sorted: string[] | null = null;
+  /** Keys that have not yet found their place among the sorted. */
+  #newest: string[] = [];
   #life = 0;
   #isOpen = true;
 
@@ -43,10 +45,13 @@ export class MemoryKeyValueStore implements KeyValueStore {
     await this.#options.beforeWrite?.(copy);
     if (life !== this.#life) throw new Error('the process crashed before the batch was on the disk');
     for (const { key, value } of copy) {
-      if (value === null) this.#entries.delete(key);
-      else this.#entries.set(key, value);
+      if (value === null) {
+        if (this.#entries.delete(key)) this.#sorted = null;
+      } else {
+        if (!this.#entries.has(key)) this.#newest.push(key);
+        this.#entries.set(key, value);
+      }
     }
-    this.#sorted = null;
   }
 
   async close(): Promise<void> {
@@ -76,8 +81,11 @@ export class MemoryKeyValueStore implements KeyValueStore {
   }
 
   #keysBetween(from: string, to: string): string[] {
-    this.#sorted ??= [...this.#entries.keys()].sort((left, right) => (left < right ? -1 : 1));
-    return this.#sorted.slice(lowerBound(this.#sorted, from), lowerBound(this.#sorted, to));
+    const sorted = this.#sorted ?? [...this.#entries.keys()].sort();
+    if (this.#sorted !== null) for (const key of this.#newest) sorted.splice(lowerBound(sorted, key), 0, key);
+    this.#sorted = sorted;
+    this.#newest = [];
+    return sorted.slice(lowerBound(sorted, from), lowerBound(sorted, to));
   }
 
   #requireOpen(): void {

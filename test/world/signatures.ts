@@ -24,7 +24,7 @@ export function keyedHashes(options: { readonly onCurve?: boolean } = {}): Signa
     signer: (keys, next = {}) => {
       const publicKeysFrom = options.onCurve === true ? publicKeysOf : hashedKeys;
       const publicKeys = publicKeysFrom(keys);
-      const nextKeys = publicKeysFrom({ ...keys, ...next });
+      const nextKeys = Object.keys(next).length === 0 ? publicKeys : publicKeysFrom({ ...keys, ...next });
       return {
         publicKey: (use) => publicKeys[use],
         sign: (use, message, publicKey) => keyedHash(publicKey ?? publicKeys[use], message),

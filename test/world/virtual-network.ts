@@ -198,8 +198,15 @@ export class VirtualNetwork implements Network {
     if (verdict === 'reject') this.penalize(from, 'bad-message', `gossip on ${topic}`);
   }
 
+  /** Not to those that have it by now: they would only drop it. */
   #relay(topic: string, message: Uint8Array, except: string | null): void {
-    for (const other of this.#visible) if (other !== except) this.sendTo(other, topic, message);
+    for (const other of this.#visible) {
+      if (other !== except && this.#air.peers.get(other)?.hasSeen(topic, message) !== true) this.sendTo(other, topic, message);
+    }
+  }
+
+  hasSeen(topic: string, message: Uint8Array): boolean {
+    return (this.#seen.get(topic)?.get(this.#air.keyOf(message)) ?? -SEEN_MS) + SEEN_MS > this.#air.time.nowMs;
   }
 
   /** To one connected peer alone, whether or not it was said before: what an honest node never does. */
@@ -213,13 +220,11 @@ export class VirtualNetwork implements Network {
   }
 
   #isNew(topic: string, message: Uint8Array): boolean {
-    const key = this.#air.keyOf(message);
-    const nowMs = this.#air.time.nowMs;
+    const isNew = !this.hasSeen(topic, message);
     const seen = this.#seen.get(topic) ?? new Map<string, number>();
-    const known = (seen.get(key) ?? -SEEN_MS) + SEEN_MS > nowMs;
-    seen.set(key, nowMs);
+    seen.set(this.#air.keyOf(message), this.#air.time.nowMs);
     this.#seen.set(topic, seen);
-    return !known;
+    return isNew;
   }
 }
 

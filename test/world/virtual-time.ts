@@ -17,6 +17,8 @@ export class VirtualTime {
   readonly #queue: Entry[] = [];
   /** Called after every event, once all that it started has settled. */
   afterEvent: () => void = () => {};
+  /** Events to each turn of the event loop: stray rejections are reported at the next. */
+  eventsPerTurn = 64;
   #nowMs: number;
   #order = 0;
 
@@ -52,7 +54,7 @@ export class VirtualTime {
   /** Runs until the condition holds; false when `limitMs` of virtual time went by, or nothing is left to happen. */
   async until(condition: () => boolean, limitMs: number): Promise<boolean> {
     const endMs = this.#nowMs + limitMs;
-    await settle();
+    await settle(true);
     while (!condition()) {
       const next = this.#queue[0];
       if (next === undefined || next.atMs > endMs) {
@@ -63,7 +65,7 @@ export class VirtualTime {
       if (next.cancelled) continue;
       this.#nowMs = Math.max(this.#nowMs, next.atMs);
       next.callback();
-      await settle();
+      await settle(next.order % this.eventsPerTurn === 0);
       this.afterEvent();
     }
     return true;
@@ -74,9 +76,12 @@ export class VirtualTime {
   }
 }
 
-/** Lets every promise that can go on without time go on. */
-async function settle(): Promise<void> {
-  await new Promise<void>((resolve) => setImmediate(resolve));
+/**
+ * Lets every promise that can go on without time go on: Node empties its microtasks before the next tick, and a world's code waits for
+ * nothing else. The event loop itself turns only now and then, for signals and stray rejections.
+ */
+async function settle(mayTurn: boolean): Promise<void> {
+  await new Promise<void>((resolve) => (mayTurn ? setImmediate(resolve) : process.nextTick(resolve)));
 }
 
 function isBefore(left: Entry, right: Entry): boolean {
