@@ -25,7 +25,7 @@ export function openLoopback(options: Partial<Libp2pNetworkOptions> = {}, deps: 
 /** Looks every few milliseconds. A wait in vain ends by itself, long before the runner's limit, and says what it was for. */
 export async function until(condition: () => boolean): Promise<void> {
   for (const endMs = systemClock.nowMs() + WAIT_MS; !condition(); await delay(5)) {
-    if (systemClock.nowMs() > endMs) throw new Error(`waited ${WAIT_MS / 1000} s in vain for ${condition}`);
+    if (systemClock.nowMs() > endMs) throw new Error(`waited ${WAIT_MS / 1000} s in vain for ${String(condition)}`);
   }
 }
 

@@ -22,6 +22,7 @@ export const WANTED = [
   'evidence on the chain',
   'authority removed',
   'authority admitted again',
+  'key rotated',
   'vote of a removed validator',
   'rival claims',
   'fetched by block sync',

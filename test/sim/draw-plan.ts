@@ -32,6 +32,7 @@ export function drawPlan(seed: number): Plan {
   const stage = { random, all: authorities + mirrors, honest, weak };
   const count = MIN_FAULTS + random.below(10);
   const faults: Fault[] = [];
+  for (const { node, kind } of liars) if (kind === 'lying disk') faults.push(...drawPowerCuts(random, { node, stormMs }));
   while (faults.filter(isCertain).length < MIN_FAULTS || faults.length < count) faults.push(drawFault(stage, stormMs));
   return {
     seed,
@@ -55,13 +56,33 @@ function drawFault(stage: Stage, stormMs: number): Fault {
   return { atMs: Math.floor(stage.random.next() * stormMs), forMs: Math.floor(300 + stage.random.exponential(3_000)), action };
 }
 
-/** Only where the smaller set bears as many faulty nodes as the larger; rather a liar than another, so that a removed one votes on. */
+/** A disk that lies is found out by power cuts alone. */
+function drawPowerCuts(random: SeededRandom, of: { readonly node: number; readonly stormMs: number }): readonly Fault[] {
+  const cut = (): Fault => ({ atMs: random.below(of.stormMs), forMs: random.below(2_000), action: { kind: 'crash', node: of.node } });
+  return Array.from({ length: 2 + random.below(4) }, cut);
+}
+
+/**
+ * Who leaves: only where the smaller set bears as many faulty nodes as the larger, and rather a liar than another, so that a removed one
+ * votes on. Who gets a new key: an honest one that stays.
+ */
 function drawChanges(random: SeededRandom, of: Pick<Plan, 'authorities' | 'stormMs' | 'liars'>): Plan['changes'] {
   const { authorities, stormMs, liars } = of;
-  if (faultyOf(authorities - 1) < faultyOf(authorities) || random.chance(0.3)) return [];
-  const [liar] = liars;
-  const node = liar !== undefined && random.chance(0.5) ? liar.node : random.below(authorities);
-  return [{ atMs: Math.floor(random.next() * stormMs * 0.6), forMs: 1_000 + Math.floor(random.exponential(stormMs / 3)), node }];
+  const times = (): { readonly atMs: number; readonly forMs: number } => ({
+    atMs: Math.floor(random.next() * stormMs * 0.6),
+    forMs: 1_000 + Math.floor(random.exponential(stormMs / 3)),
+  });
+  const changes: Plan['changes'][number][] = [];
+  if (faultyOf(authorities - 1) === faultyOf(authorities) && random.chance(0.7)) {
+    const [liar] = liars;
+    const node = liar !== undefined && random.chance(0.5) ? liar.node : random.below(authorities);
+    changes.push({ kind: 'leave', ...times(), node });
+  }
+  if (random.chance(0.3)) {
+    const staying = range(authorities).filter((node) => ![...liars, ...changes].some((other) => other.node === node));
+    changes.push({ kind: 'rotate', ...times(), node: pick(random, staying) });
+  }
+  return changes;
 }
 
 function drawLiars(random: SeededRandom, authorities: number): Plan['liars'] {
@@ -111,6 +132,7 @@ const ANYWHERE: readonly Draw[] = [
 const OF_THE_WEAK: readonly Draw[] = [
   ({ random, weak }) => ({ kind: 'wipe', node: pick(random, weak), what: pick(random, ['everything', 'log and sign state', 'log']) }),
   ({ random, weak }) => ({ kind: 'bit flip', node: pick(random, weak), where: pick(random, ['log', 'sign state', 'chain']) }),
+  ({ random, weak }) => ({ kind: 'lost blocks', node: pick(random, weak) }),
   ({ random, weak }) => ({ kind: 'clock step', node: pick(random, weak), byMs: random.below(20_000) - 10_000 }),
   ({ random, weak }) => ({ kind: 'clock drift', node: pick(random, weak), perMille: random.below(200) - 100 }),
 ];

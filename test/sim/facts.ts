@@ -33,8 +33,8 @@ export type Fact =
   | Committed
   /** A process began, on what its disk held. */
   | { readonly kind: 'started'; readonly name: string; readonly tip: Standing; readonly lock: Lock | null }
-  /** The operator emptied the disk, or some of it. */
-  | { readonly kind: 'wiped'; readonly name: string; readonly chain: boolean }
+  /** The disk was emptied, or some of it; `chainHeight` is the height that its chain is cut to, null when that is untouched. */
+  | { readonly kind: 'wiped'; readonly name: string; readonly chainHeight: number | null }
   | {
       readonly kind: 'position';
       readonly name: string;

@@ -20,9 +20,11 @@ export interface Notes {
   readonly event: (what: string, who: string, detail?: string) => void;
   readonly started: (one: Inhabitant) => void;
   readonly stopped: (one: Inhabitant) => void;
-  readonly wiped: (one: Inhabitant, chain: boolean) => void;
+  readonly wiped: (one: Inhabitant, chainHeight: number | null) => void;
   readonly failed: (one: Inhabitant, error: unknown) => void;
 }
+
+const REBOOT_MS = 500;
 
 interface Armed {
   readonly moment: Moment;
@@ -134,6 +136,9 @@ export class Hand {
         this.#down(one, forMs);
         this.#rot(one, action.where);
         return;
+      case 'lost blocks':
+        this.#forget(one, forMs);
+        return;
       case 'pause':
         if (one.network !== null) one.network.heldUntilMs = this.#world.time.nowMs + forMs;
         return;
@@ -198,7 +203,23 @@ export class Hand {
       one.nodeStore = new MemoryKeyValueStore();
       this.#damaged.delete(one);
     }
-    this.#notes.wiped(one, what === 'everything');
+    this.#notes.wiped(one, what === 'everything' ? 0 : null);
+  }
+
+  /** The chain's disk takes what it is given, and after a power cut holds what it held before. */
+  #forget(one: Inhabitant, forMs: number): void {
+    const height = one.node?.head.height;
+    if (height === undefined) return;
+    const { chainStore } = one;
+    const before = chainStore.snapshot();
+    const { time } = this.#world;
+    time.at(time.nowMs + forMs, () => {
+      // Another fault has given it another disk since.
+      if (one.chainStore !== chainStore || this.#healed) return;
+      this.#down(one, REBOOT_MS);
+      one.chainStore.restore(before);
+      this.#notes.wiped(one, height);
+    });
   }
 
   async #remove(one: Inhabitant, path: string): Promise<void> {
@@ -211,7 +232,7 @@ export class Hand {
     // Whatever reads it from now on dies of it at once.
     this.#world.time.eventsPerTurn = 1;
     // What a damaged disk has lost is lost like what was wiped.
-    this.#notes.wiped(one, false);
+    this.#notes.wiped(one, null);
     if (where === 'chain') {
       const entries = [...one.chainStore.snapshot()].filter(([, value]) => value.length > 0);
       if (entries.length === 0) return;

@@ -105,8 +105,8 @@ function setsFollow(terms: Terms): Judge {
   };
 }
 
-/** A chain never gets shorter and its blocks never change, whatever happens to the process. */
-function integrity(): Judge {
+/** A chain never gets shorter and its blocks never change, whatever happens to the process of an honest node. */
+function integrity(terms: Terms): Judge {
   const chains = new Map<string, Map<number, string>>();
   const chainOf = (name: string): Map<number, string> => {
     const chain = chains.get(name) ?? new Map<number, string>();
@@ -114,7 +114,8 @@ function integrity(): Judge {
     return chain;
   };
   return (fact) => {
-    if (fact.kind === 'wiped' && fact.chain) chains.delete(fact.name);
+    if ('name' in fact && !terms.honest.has(fact.name)) return null;
+    if (fact.kind === 'wiped' && fact.chainHeight !== null) cut(chainOf(fact.name), fact.chainHeight);
     if (fact.kind === 'committed') {
       const chain = chainOf(fact.name);
       const { height } = fact.block.header;
@@ -132,6 +133,10 @@ function integrity(): Judge {
     }
     return null;
   };
+}
+
+function cut(chain: Map<number, string>, height: number): void {
+  for (const above of chain.keys()) if (above > height) chain.delete(above);
 }
 
 function hashLinks(terms: Terms): Judge {

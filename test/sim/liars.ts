@@ -12,6 +12,7 @@ import type { Inhabitant } from '../world/inhabitant.ts';
 import type { SeededRandom } from '../world/seeded-random.ts';
 import type { VirtualWorld } from '../world/world.ts';
 import { Liar, type Twist } from './liar.ts';
+import { putOnLyingDisk } from './lying-disk.ts';
 import { lyingSyncPeer } from './lying-peers.ts';
 import { badProposer, bodyWithholder, equivocator } from './lying-proposers.ts';
 import type { LiarKind } from './plan.ts';
@@ -30,6 +31,7 @@ export function corrupt(world: VirtualWorld, one: Inhabitant, how: { readonly ki
     const errorMs = (how.random.next() - 0.5) * 10_000;
     one.clockErrorMs = () => errorMs;
   }
+  if (how.kind === 'lying disk') putOnLyingDisk(world, one, how.random);
   const twist = TWISTS[how.kind];
   if (twist === undefined) return;
   one.seenNetwork = (network) => ({ ...network, ...twist(new Liar(world, one, { network, random: how.random })) });

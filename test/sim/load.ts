@@ -13,11 +13,13 @@ import {
   encode,
   nodeOf,
   type SealedTransaction,
+  sameBytes,
   sealedTransaction,
   setsOf,
   transactionId,
 } from '../../chain/index.ts';
 import { sha256 } from '../../src/crypto/sha256.ts';
+import type { KeyUse } from '../../src/ports.ts';
 import type { Inhabitant } from '../world/inhabitant.ts';
 import type { SeededRandom } from '../world/seeded-random.ts';
 import type { VirtualWorld } from '../world/world.ts';
@@ -28,11 +30,15 @@ import { type Plan, pick, type SetChange } from './plan.ts';
 const ENOUGH_WORK = 4;
 /** What the operators want is asked for again after this, until the chain has it. */
 const ASK_AGAIN_MS = 1_000;
+/** With which a newcomer consents. */
+const USES = ['network', 'consensus', 'checkpoint'] as const;
 
 export interface LoadDeps {
   readonly world: VirtualWorld;
   readonly honest: readonly Inhabitant[];
   readonly random: SeededRandom;
+  /** New consensus keys, raw, of those who are to get one. */
+  readonly spareKeys: ReadonlyMap<Inhabitant, Uint8Array>;
   readonly see: (fact: Fact) => void;
   readonly count: (what: string) => void;
   readonly isCommitted: (id: string) => boolean;
@@ -52,7 +58,8 @@ export class Load {
 
   start(): void {
     this.#next();
-    for (const change of this.#plan.changes) this.#after(change.atMs, () => this.#want(change, false));
+    for (const change of this.#plan.changes)
+      this.#after(change.atMs, () => (change.kind === 'leave' ? this.#want(change, false) : this.#rotate(change)));
   }
 
   /** Nothing more is wanted of its own accord. */
@@ -102,12 +109,8 @@ export class Load {
 
   /** Asks until the set is as it should be; after a removal for the way back. */
   #want(change: SetChange, isMember: boolean): void {
-    const { world, honest } = this.#deps;
-    const subject = world.inhabitants[change.node];
-    const [one] = [...honest].sort((left, right) => heightOf(right) - heightOf(left));
-    const view = one?.node?.head.view;
-    if (subject === undefined || one === undefined) return;
-    const held = view === undefined ? null : nodeOf(view.state, subject.nodeId);
+    const { world } = this.#deps;
+    const { subject, one, held } = this.#standingOf(change);
     if (held?.active === isMember) {
       this.#deps.count(isMember ? 'authority admitted again' : 'authority removed');
       if (!isMember) this.#after(change.forMs, () => this.#want(change, true));
@@ -117,16 +120,49 @@ export class Load {
       const claim: Claim = isMember
         ? { kind: 'AddNode', node: subject.record, replaces: held.height }
         : { kind: 'RemoveNode', nodeId: subject.nodeId, reason: 'as planned', replaces: held.height };
-      this.#submit(one, [claim], isMember ? [consentTo(world.chainId, claim, subject)] : []);
+      const sign: Sign = (use, message) => subject.signer.sign(use, message);
+      this.#submit(one, [claim], isMember ? [consentTo(claim, { chainId: world.chainId, nodeId: subject.nodeId, uses: USES, sign })] : []);
     }
     this.#after(ASK_AGAIN_MS, () => this.#want(change, isMember));
+  }
+
+  /** Asks until the chain has the new key. */
+  #rotate(change: SetChange): void {
+    const { world, spareKeys, count } = this.#deps;
+    const { subject, one, held } = this.#standingOf(change);
+    const publicKey = spareKeys.get(subject);
+    if (publicKey === undefined) return;
+    if (held !== null && sameBytes(held.node.consensusKey, publicKey)) {
+      count('key rotated');
+      return;
+    }
+    if (held !== null) {
+      const { nodeId } = subject;
+      const claim: Claim = { kind: 'RotateKey', nodeId, use: 'consensus', publicKey, replaces: held.height };
+      const sign: Sign = (use, message) => subject.signer.sign(use, message, publicKey);
+      this.#submit(one, [claim], [consentTo(claim, { chainId: world.chainId, nodeId, uses: ['consensus'], sign })]);
+    }
+    this.#after(ASK_AGAIN_MS, () => this.#rotate(change));
+  }
+
+  /** Whom the change is about, the honest node that has come farthest, and what that holds of the subject. */
+  #standingOf({ node }: SetChange): { readonly subject: Inhabitant; readonly one: Inhabitant; readonly held: ReturnType<typeof nodeOf> } {
+    const { world, honest } = this.#deps;
+    const subject = world.inhabitants[node];
+    const [one] = [...honest].sort((left, right) => heightOf(right) - heightOf(left));
+    if (subject === undefined || one === undefined) throw new RangeError(`expected a node ${node} and an honest one`);
+    const view = one.node?.head.view;
+    return { subject, one, held: view === undefined ? null : nodeOf(view.state, subject.nodeId) };
   }
 
   #submit(one: Inhabitant, claims: readonly Claim[], consents: readonly Consent[] = []): string | null {
     const { node } = one;
     if (node === null) return null;
     const { see, failed, world } = this.#deps;
-    const sealed: SealedTransaction = world.seal(claims, { endorsers: this.#endorsers(one), consents });
+    const keys = this.#endorsingKeys(one);
+    const keyOf = ({ nodeId }: Inhabitant): Uint8Array | undefined => keys.get(digestToHex(nodeId));
+    const endorsers = world.authorities().filter((other) => keyOf(other) !== undefined);
+    const sealed: SealedTransaction = world.seal(claims, { endorsers, consents, keyOf });
     const id = digestToHex(transactionId(sha256, claims));
     see({ kind: 'submitted', id });
     node.operations.submit(encode(sealedTransaction, sealed)).then(
@@ -140,14 +176,14 @@ export class Load {
     return id;
   }
 
-  /** Those who are in the set now and still will be after what is decided already. */
-  #endorsers(one: Inhabitant): readonly Inhabitant[] {
-    const { world } = this.#deps;
-    if (one.node === null) return [];
+  /** The consensus keys, by node id, of those who are in the set with it now and still will be after what is decided already. */
+  #endorsingKeys(one: Inhabitant): ReadonlyMap<string, Uint8Array> {
+    if (one.node === null) return new Map();
     const { current, afterNext } = setsOf(one.node.head.view.state);
-    const idsOf = (set: typeof current): ReadonlySet<string> => new Set(set.map((member) => digestToHex(member.nodeId)));
-    const [now, then] = [idsOf(current), idsOf(afterNext)];
-    return world.authorities().filter(({ nodeId }) => now.has(digestToHex(nodeId)) && then.has(digestToHex(nodeId)));
+    const staying = current.filter((now) =>
+      afterNext.some((then) => sameBytes(now.nodeId, then.nodeId) && sameBytes(now.consensusKey, then.consensusKey)),
+    );
+    return new Map(staying.map(({ nodeId, consensusKey }) => [digestToHex(nodeId), consensusKey]));
   }
 
   #after(delayMs: number, action: () => void): void {
@@ -161,10 +197,12 @@ function heightOf(one: Inhabitant): number {
   return one.node?.head.height ?? -1;
 }
 
-function consentTo(chainId: Digest, claim: Claim, subject: Inhabitant): Consent {
+type Sign = (use: KeyUse, message: Uint8Array) => Uint8Array;
+
+function consentTo(
+  claim: Claim,
+  by: { readonly chainId: Digest; readonly nodeId: Digest; readonly uses: readonly KeyUse[]; readonly sign: Sign },
+): Consent {
   const digest = claimDigest(sha256, claim);
-  const signatures = (['network', 'consensus', 'checkpoint'] as const).map((use) =>
-    subject.signer.sign(use, consentPayload(chainId, digest, use)),
-  );
-  return { nodeId: subject.nodeId, signatures };
+  return { nodeId: by.nodeId, signatures: by.uses.map((use) => by.sign(use, consentPayload(by.chainId, digest, use))) };
 }

@@ -25,6 +25,7 @@ import type { VirtualNetwork } from '../world/virtual-network.ts';
 import type { VirtualWorld } from '../world/world.ts';
 import type { Fact, Lens } from './facts.ts';
 import { corrupt } from './liars.ts';
+import { putOnLyingDisk } from './lying-disk.ts';
 import { type Fault, type Moment, type Plan, range } from './plan.ts';
 
 export interface Mutant {
@@ -128,6 +129,11 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'a sign state that is never synced',
     trips: 'synced before sent',
     mutate: withFiles((files) => withHandles(files, SIGN_STATE_FILE, (handle) => ({ ...handle, sync: async () => {} }))),
+  },
+  {
+    name: 'a disk that says too early that it has synced',
+    trips: 'synced before sent',
+    mutate: (world) => first(world, (one) => putOnLyingDisk(world, one, new SeededRandom(1))),
   },
   {
     name: 'a log that loses every second write',

@@ -33,6 +33,7 @@ export const LIAR_KINDS = [
   'lying sync peer',
   'time liar',
   'twin',
+  'lying disk',
 ] as const;
 export type LiarKind = (typeof LIAR_KINDS)[number];
 
@@ -70,6 +71,7 @@ export type FaultAction =
   | { readonly kind: 'crash at'; readonly node: number; readonly moment: Moment; readonly nth: number }
   | { readonly kind: 'wipe'; readonly node: number; readonly what: 'everything' | 'log and sign state' | 'log' }
   | { readonly kind: 'bit flip'; readonly node: number; readonly where: 'log' | 'sign state' | 'chain' }
+  | { readonly kind: 'lost blocks'; readonly node: number }
   | { readonly kind: 'pause'; readonly node: number }
   | { readonly kind: 'clock step'; readonly node: number; readonly byMs: number }
   | { readonly kind: 'clock drift'; readonly node: number; readonly perMille: number };
@@ -80,9 +82,11 @@ export interface Fault {
   readonly action: FaultAction;
 }
 
-/** The authority leaves the set, and comes back into it when there is time left. */
 export interface SetChange {
+  /** `leave`: the authority leaves the set, and comes back into it when there is time left. `rotate`: its consensus key is replaced. */
+  readonly kind: 'leave' | 'rotate';
   readonly atMs: number;
+  /** Until the way back. */
   readonly forMs: number;
   readonly node: number;
 }

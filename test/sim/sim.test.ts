@@ -20,6 +20,8 @@ const MET = [
   'evidence on the chain',
   'authority removed',
   'authority admitted again',
+  'key rotated',
+  'lost blocks',
   'log replayed',
   'fetched by block sync',
   'proposal refused',

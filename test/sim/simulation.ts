@@ -5,11 +5,11 @@
 
 import { createHash } from 'node:crypto';
 import { digestToHex, type SignedVote, sameBytes, transactionId } from '../../chain/index.ts';
-import { DEFAULT_PARAMETERS } from '../../genesis/index.ts';
+import { DEFAULT_PARAMETERS, publicKeyOf } from '../../genesis/index.ts';
 import { sha256 } from '../../src/crypto/sha256.ts';
 import type { Inhabitant } from '../world/inhabitant.ts';
 import { SeededRandom } from '../world/seeded-random.ts';
-import { ed25519OnTheSpot, keyedHashes } from '../world/signatures.ts';
+import { ed25519OnTheSpot, keyedHashes, type Signatures } from '../world/signatures.ts';
 import { VirtualWorld } from '../world/world.ts';
 import { Coverage } from './coverage.ts';
 import type { Fact, Lens } from './facts.ts';
@@ -104,12 +104,14 @@ class Simulation {
       if (one !== undefined) corrupt(this.#world, one, { kind, random: new SeededRandom(plan.seed * 31 + node) });
       this.#coverage.count(`liar: ${kind}`);
     }
+    const spareKeys = this.#giveSpareKeys(seen);
     options.mutate?.(this.#world);
     this.#sets = new SetBook(this.#world.genesis.nodes);
     this.#load = new Load(plan, {
       world: this.#world,
       honest: this.#honest,
       random: new SeededRandom(plan.seed ^ 0x10ad),
+      spareKeys,
       see: (fact) => this.#see(fact),
       count: (what) => this.#coverage.count(what),
       isCommitted: (id) => this.#committed.has(id),
@@ -193,6 +195,19 @@ class Simulation {
     return lastRound - firstRound;
   }
 
+  /** Whoever is to get a new key has it from the beginning; the public half of each. */
+  #giveSpareKeys({ signer }: Signatures): ReadonlyMap<Inhabitant, Uint8Array> {
+    const spare = new Map<Inhabitant, Uint8Array>();
+    for (const { kind, node } of this.#plan.changes) {
+      const one = this.#world.inhabitants[node];
+      if (kind !== 'rotate' || one === undefined) continue;
+      const seed = this.#world.random.bytes(32);
+      one.signer = signer(one.keys, { consensus: seed });
+      spare.set(one, publicKeyOf(seed));
+    }
+    return spare;
+  }
+
   #heights(): readonly number[] {
     return this.#honest.map((one) => one.node?.head.height ?? -1);
   }
@@ -206,7 +221,7 @@ class Simulation {
         event: (what, who, detail) => this.#note(what, who, detail),
         started: (one) => this.#observer.started(one),
         stopped: () => {},
-        wiped: (one, chain) => this.#see({ kind: 'wiped', name: one.name, chain }),
+        wiped: (one, chainHeight) => this.#see({ kind: 'wiped', name: one.name, chainHeight }),
         failed: (one, error) => this.failed(one.name, error),
       },
     });

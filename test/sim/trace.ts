@@ -23,7 +23,7 @@ export function tell(fact: Fact): string | null {
     case 'started':
       return `${fact.name} starts at ${fact.tip.height}${fact.lock === null || fact.lock.round < 0 ? '' : `, locked in ${fact.lock.height}/${fact.lock.round}`}`;
     case 'wiped':
-      return `${fact.name} is emptied${fact.chain ? ', its chain too' : ''}`;
+      return `${fact.name} is emptied${fact.chainHeight === null ? '' : `, its chain down to ${fact.chainHeight}`}`;
     case 'position':
       return `${fact.name} is at ${fact.height}/${fact.round} ${fact.step}`;
     case 'failed':
