@@ -13,7 +13,6 @@ import {
   type Sha256,
   sealedTransaction,
   transactionId,
-  validatorSetAt,
 } from '../chain/index.ts';
 import type { BlobStore } from '../registry/index.ts';
 import type { GossipClaimCourier } from './claims/claim-courier.ts';
@@ -234,7 +233,7 @@ export class Operations implements NodeOperations {
   #set(): readonly AuthorityStatus[] {
     const { head, members, network } = this.#deps;
     const connected = new Set([network.peerId, ...network.peers().map((peer) => peer.peerId)]);
-    const powers = new Map(validatorSetAt(head.view, head.height + 1).map((member) => [digestToHex(member.nodeId), member.power]));
+    const powers = new Map(head.voters.map((member) => [digestToHex(member.nodeId), member.power]));
     return members.all().map((node) => {
       const peerId = network.peerIdOf(node.networkKey);
       const nodeId = digestToHex(node.nodeId);

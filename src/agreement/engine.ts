@@ -3,7 +3,7 @@
  * outputs in their order: persist, then sign, then send. SPEC §11.2, §11.3. Knows no message format; `Courier` carries what leaves the node.
  */
 
-import { type Block, type Digest, digestFromHex, proposalPayload, toConsensusSet, validatorSetAt, votePayload } from '../../chain/index.ts';
+import { type Block, type Digest, digestFromHex, proposalPayload, toConsensusSet, votePayload } from '../../chain/index.ts';
 import {
   asHeight,
   createMachine,
@@ -364,7 +364,7 @@ export class Engine {
 
   #newMachine(): MachineState {
     const { head, timeouts } = this.#deps;
-    const validators = toConsensusSet(validatorSetAt(head.view, head.height + 1));
+    const validators = toConsensusSet(head.voters);
     const member = validators.some((validator) => validator.nodeId === this.#self());
     return createMachine({ height: asHeight(head.height + 1), validators, self: member ? this.#self() : null, timeouts: timeouts() });
   }

@@ -26,7 +26,6 @@ import {
   sameBytes,
   sealedMessage,
   transactionId,
-  validatorSetAt,
   validatorSetDigest,
 } from '../../chain/index.ts';
 import { type TopicName, topicOf } from '../channels.ts';
@@ -120,7 +119,7 @@ export class GossipClaimCourier implements ClaimCourier {
   /** Of the set whose endorsements the next block takes. */
   #setDigest(): Digest {
     const { head, sha256 } = this.#deps;
-    return validatorSetDigest(sha256, validatorSetAt(head.view, head.height + 1));
+    return validatorSetDigest(sha256, head.voters);
   }
 
   #nextAttempt(): number {

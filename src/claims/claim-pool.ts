@@ -17,7 +17,6 @@ import {
   type Sha256,
   transactionId,
   type ValidatorSetRecord,
-  validatorSetAt,
 } from '../../chain/index.ts';
 import { RegistryError, type Staging } from '../../registry/index.ts';
 import { invariant } from '../invariant.ts';
@@ -430,8 +429,7 @@ export class ClaimPool {
 
   /** The authorities of the block that comes next. */
   #set(): ValidatorSetRecord {
-    const { head } = this.#deps;
-    return validatorSetAt(head.view, head.height + 1);
+    return this.#deps.head.voters;
   }
 
   #trySeal(pending: Pending): void {

@@ -3,7 +3,7 @@
  * SPEC §3.5. Whether the order makes sense is asked before.
  */
 
-import { type Claim, type Consent, keyOf, totalPower, validatorSetAt } from '../../chain/index.ts';
+import { type Claim, type Consent, keyOf, totalPower } from '../../chain/index.ts';
 import type { Head } from '../ledger/head.ts';
 import type { MarkResult } from '../operations.ts';
 import type { ClaimPool } from './claim-pool.ts';
@@ -29,7 +29,7 @@ export async function carryOut({ head, pool }: { readonly head: Head; readonly p
   pool.marksChanged();
   const outcome = await pool.outcome(id, MARK_WAIT_MS);
   if (outcome.kind === 'committed') return { ...outcome, ...warning };
-  const authorities = totalPower(validatorSetAt(head.view, head.height + 1));
+  const authorities = totalPower(head.voters);
   return {
     kind: 'marked',
     key: keyOf(claim),

@@ -27,6 +27,8 @@ import {
   parametersOf,
   type Sha256,
   sameBytes,
+  type ValidatorSetRecord,
+  validatorSetAt,
 } from '../../chain/index.ts';
 import type { ChainStore, StoredBlock } from '../../chain/store/index.ts';
 import { invariant } from '../invariant.ts';
@@ -111,6 +113,11 @@ export class Head {
 
   get height(): number {
     return this.view.height;
+  }
+
+  /** Who votes on the block after the head. */
+  get voters(): ValidatorSetRecord {
+    return validatorSetAt(this.view, this.height + 1);
   }
 
   get store(): ChainStore {

@@ -151,7 +151,7 @@ function claimsOf(plan: BuildPlan, head: Head, artifact: AddArtifact): readonly 
 /** Rank k may publish k · candidateMs after the start, or at once when > 1/3 have refused another's candidate. SPEC §3.6. */
 function isTurn(plan: BuildPlan, deps: BuildDeps, claims: readonly Claim[]): boolean {
   const { head, verdicts, chainId, nodeId, clock } = deps;
-  const set = validatorSetAt(head.view, head.height + 1);
+  const set = head.voters;
   const key = keyOfSubject(plan.subject);
   const replaces = claims.find((claim) => keyOf(claim) === key)?.replaces ?? null;
   const rank = rankAuthors(deps.sha256, { chainId, key, replaces }, set).findIndex((id) => sameBytes(id, nodeId));
@@ -164,7 +164,7 @@ function isTurn(plan: BuildPlan, deps: BuildDeps, claims: readonly Claim[]): boo
 /** Who refused it, and why. */
 function reasonsAgainst(id: Digest, { verdicts, head }: BuildDeps): string {
   const heard = verdicts.get(id)?.verdicts;
-  const named = validatorSetAt(head.view, head.height + 1).flatMap(({ nodeId }) => {
+  const named = head.voters.flatMap(({ nodeId }) => {
     const verdict = heard?.get(digestToHex(nodeId));
     return verdict?.verdict === 'refused' ? [verdict.detail] : [];
   });

@@ -12,7 +12,6 @@ import {
   type Sha256,
   type StateRecord,
   sameBytes,
-  validatorSetAt,
 } from '../../chain/index.ts';
 import { RegistryError, type Resolver } from '../../registry/index.ts';
 import type { Head } from '../ledger/head.ts';
@@ -81,7 +80,7 @@ export class LabelRefresh {
   #isDue(key: string, record: NameRecord): boolean {
     const { head, chainId, nodeId, sha256, clock } = this.#deps;
     const { nameRefreshMs, candidateMs } = parametersOf(head.view);
-    const set = validatorSetAt(head.view, head.height + 1);
+    const set = head.voters;
     const rank = rankAuthors(sha256, { chainId, key, replaces: record.height }, set).findIndex((id) => sameBytes(id, nodeId));
     const lastMs = Math.max(this.#lookedMs.get(key) ?? 0, head.store.timeMsAt(record.height) ?? 0);
     return rank >= 0 && clock.nowMs() - lastMs >= nameRefreshMs + rank * candidateMs;

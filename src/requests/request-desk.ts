@@ -11,7 +11,6 @@ import {
   type RequestSubject,
   requestIdOf,
   ruleFor,
-  validatorSetAt,
 } from '../../chain/index.ts';
 import type { Metrics } from '../metrics/types.ts';
 import { shortened } from '../shortened.ts';
@@ -247,7 +246,7 @@ export class RequestDesk {
   #reportOf(requestId: Digest, subject: RequestSubject, build: Build | null, state: BuildReport['state'] | 'waiting'): BuildReport {
     const { head, verdicts, resolvers } = this.#deps;
     const startedMs = build?.startedMs ?? 0;
-    const set = validatorSetAt(head.view, head.height + 1);
+    const set = head.voters;
     const fetchedBytes = resolvers.get(subject.ecosystem)?.fetchedBytes(subject) ?? 0;
     const heard = verdicts.about(keyOfSubject(subject), startedMs).flatMap(({ id, says, verdicts: said }) =>
       set.map(({ nodeId }) => {

@@ -23,7 +23,6 @@ import {
   ruleFor,
   type Sha256,
   type ValidatorSetRecord,
-  validatorSetAt,
 } from '../../chain/index.ts';
 import { pause, type Requesting, type RequestOutcome } from '../../registry/index.ts';
 import { protocolOf } from '../channels.ts';
@@ -259,8 +258,7 @@ export class Requests implements Requesting {
   }
 
   #set(): ValidatorSetRecord {
-    const { head } = this.#deps;
-    return validatorSetAt(head.view, head.height + 1);
+    return this.#deps.head.voters;
   }
 
   #committedOr(subject: RequestSubject, other: Promise<void>): Promise<void> {

@@ -3,16 +3,7 @@
  * be. Less than a third may lie, so at least one honest node is there. Holds one claim a member of the set, and none for long.
  */
 
-import {
-  type Digest,
-  digestToHex,
-  nodeKeyAt,
-  type SignedStatusMessage,
-  sameBytes,
-  statusPayload,
-  totalPower,
-  validatorSetAt,
-} from '../../chain/index.ts';
+import { type Digest, digestToHex, nodeKeyAt, type SignedStatusMessage, sameBytes, statusPayload, totalPower } from '../../chain/index.ts';
 import { verdictOn } from '../crypto/verdict.ts';
 import type { Head } from '../ledger/head.ts';
 import type { Clock, MessageVerdict, SignatureVerifier } from '../ports.ts';
@@ -63,7 +54,7 @@ export class Standings {
   /** The height that > 1/3 of the power claims to have reached, or 0. */
   height(): number {
     const { head, clock } = this.#deps;
-    const set = validatorSetAt(head.view, head.height + 1);
+    const set = head.voters;
     const claims = set.flatMap((member) => {
       const claim = this.#claims.get(digestToHex(member.nodeId));
       return claim === undefined || clock.nowMs() - claim.heardMs > FORGET_MS ? [] : [{ height: claim.height, power: member.power }];
