@@ -176,11 +176,11 @@ export class Load {
     return id;
   }
 
-  /** The consensus keys, by node id, of those who are in the set with it now and still will be after what is decided already. */
+  /** The consensus keys, by node id, of those who vote with it on the next block and still will on the one after. */
   #endorsingKeys(one: Inhabitant): ReadonlyMap<string, Uint8Array> {
     if (one.node === null) return new Map();
-    const { current, afterNext } = setsOf(one.node.head.view.state);
-    const staying = current.filter((now) =>
+    const { next, afterNext } = setsOf(one.node.head.view.state);
+    const staying = next.filter((now) =>
       afterNext.some((then) => sameBytes(now.nodeId, then.nodeId) && sameBytes(now.consensusKey, then.consensusKey)),
     );
     return new Map(staying.map(({ nodeId, consensusKey }) => [digestToHex(nodeId), consensusKey]));
