@@ -17,7 +17,7 @@ import type { Terrain } from './terrain.ts';
 const BOUND_MS = 90_000;
 const SEED = 3;
 const SHORT_MS = 15_000;
-const LOAD = { name: 'load', paceMs: 150, sizeOf: (nth: number): number => (nth * 7919) % 50_000 };
+const LOAD = { name: 'load', paceMs: 300, sizeOf: (nth: number): number => (nth * 7919) % 50_000 };
 
 t.setTimeout(560_000);
 

@@ -13,7 +13,7 @@ import { type Fixture, startNetwork, temporaryFolder, waitFor } from '../end-to-
 import { putOnSmallDisk, type SmallDisk, whyNoSmallDisk } from './small-disk.ts';
 
 const WAIT_MS = 60_000;
-const LOAD = { name: 'load', paceMs: 50, sizeOf: (nth: number): number => 1 + ((nth * 7919) % 20_000) };
+const LOAD = { name: 'load', paceMs: 250, sizeOf: (nth: number): number => 1 + ((nth * 7919) % 20_000) };
 
 const FAILURES = [
   { name: 'full', strike: (disk: SmallDisk) => disk.fill(), told: /full|has room|ENOSPC/ },

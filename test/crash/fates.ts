@@ -15,7 +15,7 @@ const DOOMED = fileURLToPath(new URL('doomed-node.js', import.meta.url));
 const AUTHORITIES = 4;
 const CATCH_UP_MS = 60_000;
 const CONVERGE_MS = 60_000;
-const LOAD = { name: 'load', paceMs: 100, sizeOf: (nth: number): number => (nth % 10 === 0 ? 300_000 : 1 + nth * 37) };
+const LOAD = { name: 'load', paceMs: 300, sizeOf: (nth: number): number => (nth % 10 === 0 ? 300_000 : 1 + nth * 37) };
 
 export interface Fate {
   readonly point: CrashPoint;

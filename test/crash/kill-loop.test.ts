@@ -12,7 +12,7 @@ import { startNetwork, waitFor } from '../end-to-end/localnet-fixture.ts';
 const KILLS = 6;
 const PAIR_EVERY = 3;
 const WAIT_MS = 90_000;
-const LOAD = { name: 'load', paceMs: 100, sizeOf: (nth: number): number => (nth * 7919) % 50_000 };
+const LOAD = { name: 'load', paceMs: 300, sizeOf: (nth: number): number => (nth * 7919) % 50_000 };
 
 /** Each kill takes a start and a commit. */
 t.setTimeout(560_000);

@@ -11,7 +11,7 @@ import { assertSameChain } from './same-chain.ts';
 const CATCH_UP_MS = 90_000;
 const COMMIT_MS = 90_000;
 
-/** Five restarts and several rounds without a proposer. */
+/** Four restarts and several rounds without a proposer. */
 t.setTimeout(560_000);
 
 t.test('a killed authority is missed by nobody, two stop the chain, and nothing forks', async (t) => {
@@ -19,7 +19,8 @@ t.test('a killed authority is missed by nobody, two stop the chain, and nothing 
   if (curl === null) return;
   const fixture = await startNetwork(t, { curl, startArgs: ['--publish-wait-ms', '20000'] });
 
-  for (const victim of fixture.authorities) {
+  // Each of the four in turn: kill-loop.test.ts.
+  for (const victim of fixture.authorities.slice(0, 2)) {
     const others = fixture.authorities.filter((node) => node !== victim);
     const load = new Load(fixture, { name: `without-${victim.name}`, at: others.slice(0, 2) });
     await load.waitForMore(2, COMMIT_MS);
