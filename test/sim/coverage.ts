@@ -30,6 +30,8 @@ export const WANTED = [
   'silent: another signature stands',
   'silent: no sign state',
   'damage found',
+  'lost blocks',
+  'liar: lying disk',
   'untimely proposal',
   'proposal refused',
   'liar sent away',

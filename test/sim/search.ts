@@ -8,6 +8,9 @@ import { drawPlan } from './draw-plan.ts';
 import type { Plan } from './plan.ts';
 import { type Outcome, type SimulationOptions, simulate } from './simulation.ts';
 
+/** Of a thread's young objects: what a world makes is mostly gone before so much is there. */
+const YOUNG_MB = 64;
+
 export interface SearchResult {
   readonly seeds: number;
   readonly heights: number;
@@ -49,7 +52,7 @@ export async function searchPlans(plans: Iterable<Plan>, options: SearchOptions)
   };
   const shared = plans[Symbol.iterator]();
   const work = async (): Promise<void> => {
-    const worker = new Worker(new URL('./worker.js', import.meta.url));
+    const worker = new Worker(new URL('./worker.js', import.meta.url), { resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB } });
     try {
       while (!options.isEnough(begun)) {
         const next = shared.next();
