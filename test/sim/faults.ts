@@ -208,8 +208,6 @@ export class Hand {
 
   /** The chain's disk takes what it is given, and after a power cut holds what it held before. */
   #forget(one: Inhabitant, forMs: number): void {
-    const height = one.node?.head.height;
-    if (height === undefined) return;
     const { chainStore } = one;
     const before = chainStore.snapshot();
     const { time } = this.#world;
@@ -218,7 +216,7 @@ export class Hand {
       if (one.chainStore !== chainStore || this.#healed) return;
       this.#down(one, REBOOT_MS);
       one.chainStore.restore(before);
-      this.#notes.wiped(one, height);
+      this.#notes.wiped(one, highestBlock(before.keys()));
     });
   }
 
@@ -247,4 +245,9 @@ export class Hand {
     const sizeBytes = path === undefined ? 0 : (one.files.durable(path)?.length ?? 0);
     if (path !== undefined && sizeBytes > 0) one.files.flipBit(path, this.#random.below(sizeBytes * 8));
   }
+}
+
+/** Out of a chain store's keys, where a block stands under `b|` and its height: docs/SPEC.md §5. */
+function highestBlock(keys: Iterable<string>): number {
+  return Math.max(0, ...[...keys].filter((key) => key.startsWith('b|')).map((key) => Number(key.slice(2))));
 }

@@ -64,16 +64,18 @@ const JUDGES: Readonly<Record<string, (terms: Terms) => Judge>> = {
 
 export const INVARIANT_NAMES: readonly string[] = Object.keys(JUDGES);
 
-/** No two nodes decide differently at a height. */
+/** No two nodes decide differently at a height, nor find another block there when they begin. */
 function agreement(): Judge {
   const decided = new Map<number, string>();
-  return (fact) => {
-    if (fact.kind !== 'committed') return null;
-    const { height } = fact.block.header;
-    const here = digestToHex(fact.blockId);
+  const judge = (name: string, height: number, here: string): string | null => {
     const there = decided.get(height) ?? here;
     decided.set(height, there);
-    return here === there ? null : `${fact.name} decided ${here} at ${height}, another ${there}`;
+    return here === there ? null : `${name} decided ${here} at ${height}, another ${there}`;
+  };
+  return (fact) => {
+    if (fact.kind === 'committed') return judge(fact.name, fact.block.header.height, digestToHex(fact.blockId));
+    if (fact.kind !== 'started') return null;
+    return [...fact.tip.blocks].map(([height, id]) => judge(fact.name, height, id)).find((detail) => detail !== null) ?? null;
   };
 }
 
@@ -107,36 +109,31 @@ function setsFollow(terms: Terms): Judge {
 
 /** A chain never gets shorter and its blocks never change, whatever happens to the process of an honest node. */
 function integrity(terms: Terms): Judge {
-  const chains = new Map<string, Map<number, string>>();
-  const chainOf = (name: string): Map<number, string> => {
-    const chain = chains.get(name) ?? new Map<number, string>();
-    chains.set(name, chain);
-    return chain;
-  };
+  const heights = new Map<string, number>();
+  const blocks = new Map<string, string>();
   return (fact) => {
-    if ('name' in fact && !terms.honest.has(fact.name)) return null;
-    if (fact.kind === 'wiped' && fact.chainHeight !== null) cut(chainOf(fact.name), fact.chainHeight);
+    if (!('name' in fact) || !terms.honest.has(fact.name)) return null;
+    const { name } = fact;
+    const height = heights.get(name) ?? 0;
+    if (fact.kind === 'wiped' && fact.chainHeight !== null) heights.set(name, Math.min(height, fact.chainHeight));
     if (fact.kind === 'committed') {
-      const chain = chainOf(fact.name);
-      const { height } = fact.block.header;
-      if (height !== chain.size + 1) return `${fact.name} committed ${height} after ${chain.size}`;
-      chain.set(height, digestToHex(fact.blockId));
+      const next = fact.block.header.height;
+      if (next !== height + 1) return `${name} committed ${next} after ${height}`;
+      heights.set(name, next);
+      blocks.set(`${name} ${next}`, digestToHex(fact.blockId));
     }
     if (fact.kind !== 'started') return null;
-    const chain = chainOf(fact.name);
-    // What was written the moment before the process died may be there without anybody having been told.
-    if (fact.tip.height < chain.size || fact.tip.height > chain.size + 1)
-      return `${fact.name} began at ${fact.tip.height}, it was at ${chain.size}`;
-    for (const [height, id] of fact.tip.blocks) {
-      if ((chain.get(height) ?? id) !== id) return `${fact.name} has another block at ${height} than before`;
-      chain.set(height, id);
+    const { tip } = fact;
+    if (tip.height < height) return `${name} began at ${tip.height}, it was at ${height}`;
+    // What was written the moment before the process died, a whole page of blocks perhaps, is there without anybody having been told.
+    heights.set(name, tip.height);
+    for (const [at, id] of tip.blocks) {
+      const key = `${name} ${at}`;
+      if ((blocks.get(key) ?? id) !== id) return `${name} has another block at ${at} than before`;
+      blocks.set(key, id);
     }
     return null;
   };
-}
-
-function cut(chain: Map<number, string>, height: number): void {
-  for (const above of chain.keys()) if (above > height) chain.delete(above);
 }
 
 function hashLinks(terms: Terms): Judge {

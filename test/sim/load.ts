@@ -167,7 +167,8 @@ export class Load {
     see({ kind: 'submitted', id });
     node.operations.submit(encode(sealedTransaction, sealed)).then(
       (result) => {
-        if (result.kind === 'committed') see({ kind: 'acknowledged', name: one.name, id });
+        // The word of a process that died over it reaches nobody.
+        if (result.kind === 'committed' && one.node === node) see({ kind: 'acknowledged', name: one.name, id });
       },
       (error: unknown) => {
         if (one.node === node) failed(one.name, error);

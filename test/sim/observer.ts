@@ -128,7 +128,8 @@ export class Observer {
     if (isTime) this.#queuesMs = time.nowMs;
     if (isTime) for (const one of inhabitants) this.#readLog(one);
     for (const one of inhabitants) {
-      if (one.fatals.length > 0) for (const error of one.fatals.splice(0)) this.#fatal(one, error);
+      // The first ends a process; what fails after it is nobody's.
+      if (one.fatals.length > 0) this.#fatal(one, one.fatals.splice(0)[0]);
       const { node } = one;
       if (node === null) continue;
       this.#place(one, node);
