@@ -6,8 +6,8 @@ import { isCertain } from './plan.ts';
 import { search } from './search.ts';
 import { simulate } from './simulation.ts';
 
-/** About a minute of two cores. */
-const SEEDS = 200;
+/** About three minutes of two cores. */
+const SEEDS = 1_000;
 const TIMEOUT_MS = 900_000;
 const FROM = 1_000;
 /** What so many seeds cannot fail to meet. */
