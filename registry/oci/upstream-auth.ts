@@ -51,6 +51,8 @@ const MAX_EXPIRES_S = 86_400;
 
 export interface AuthorizerOptions {
   readonly url: URL;
+  /** Origins that may be at private addresses. */
+  readonly mayBePrivate: ReadonlySet<string>;
   readonly credentials: UpstreamCredentials | null;
   readonly limits: ExchangeLimits;
 }
@@ -161,7 +163,7 @@ function fetchToken(
   if (request.realm.service !== null) url.searchParams.set('service', request.realm.service);
   url.searchParams.set('scope', request.scope);
   const headers = { accept: 'application/json', ...(credentials === null ? {} : { authorization: basicOf(credentials) }) };
-  const allowPrivate = url.origin === options.url.origin;
+  const allowPrivate = options.mayBePrivate.has(url.origin);
   const once = async (): Promise<{ readonly token: string; readonly untilMs: number }> => {
     const askedMs = deps.clock.nowMs();
     const response = await exchange({ url, method: 'GET', headers, allowPrivate, subject, signal }, limits, deps);

@@ -1,6 +1,7 @@
 /**
  * From a path at an upstream to an answer that succeeded: who is asked says who it is when told to, and redirects are followed by hand. Once a
- * redirect has left the upstream's origin nothing more is said of this node, not even after a redirect back; only that origin may be private.
+ * redirect has left the upstream's origin nothing more is said of this node, not even after a redirect back; only that origin, and those that
+ * the operator names beside it, may be private.
  */
 
 import type { UpstreamResponse } from '../ports.ts';
@@ -11,6 +12,8 @@ import { discard, type ExchangeDeps, type ExchangeLimits, exchange, statusError,
 export interface UpstreamSite {
   /** Ends in no slash; below it come `/NAME/manifests/…` and `/NAME/blobs/…`. */
   readonly base: URL;
+  /** Origins that may be at private addresses. */
+  readonly mayBePrivate: ReadonlySet<string>;
   readonly authorizer: Authorizer;
   readonly limits: ExchangeLimits;
 }
@@ -38,7 +41,7 @@ export async function ask(request: UpstreamRequest, site: UpstreamSite, deps: Ex
   let redirects = 0;
   for (;;) {
     const headers = { ...request.headers, ...(isHome && authorization !== null ? { authorization } : {}) };
-    const allowPrivate = url.origin === site.base.origin;
+    const allowPrivate = site.mayBePrivate.has(url.origin);
     const response = await exchange({ url, method, headers, allowPrivate, subject, signal }, site.limits, deps);
     if (response.status === 200 || response.status === 206) return response;
     await discard(response);

@@ -21,6 +21,8 @@ export interface OciUpstreamOptions {
   /** Origin, or with a path: that goes before a repository's name, after `/v2`; unless it has a segment `v2` of its own. */
   readonly url: string;
   readonly credentials: UpstreamCredentials | null;
+  /** Origins that may be at private addresses beside the URL's own: of its realm, or where its blobs lie. Default: none. */
+  readonly alsoAt?: readonly string[];
   /** Attempts in all when what fails may pass. */
   readonly attempts?: number;
   /** From a request to the headers of its answer. */
@@ -90,14 +92,16 @@ export function ociUpstream(options: OciUpstreamOptions, deps: ExchangeDeps): Oc
   };
 }
 
-function siteOf({ url, credentials, attempts, headersMs, idleMs }: OciUpstreamOptions, deps: ExchangeDeps): UpstreamSite {
+function siteOf(options: OciUpstreamOptions, deps: ExchangeDeps): UpstreamSite {
+  const { url, credentials, alsoAt = [], attempts, headersMs, idleMs } = options;
   const base = baseOf(url);
+  const mayBePrivate = new Set([base.origin, ...alsoAt.map((origin) => new URL(origin).origin)]);
   const limits = {
     attempts: attempts ?? DEFAULTS.attempts,
     headersMs: headersMs ?? DEFAULTS.headersMs,
     idleMs: idleMs ?? DEFAULTS.idleMs,
   };
-  return { base, limits, authorizer: authorizer({ url: base, credentials, limits }, deps) };
+  return { base, mayBePrivate, limits, authorizer: authorizer({ url: base, mayBePrivate, credentials, limits }, deps) };
 }
 
 type Asker = <T>(question: Question, work: (subject: string) => Promise<T>) => Promise<T>;

@@ -33,6 +33,7 @@ export interface Config {
   readonly 'publish.token': string;
   readonly 'publish.waitMs': number;
   readonly 'upstream.urls': readonly string[];
+  readonly 'upstream.alsoAt': readonly string[];
   readonly 'upstream.shared': readonly string[];
   readonly 'consensus.signFromHeight': number | null;
   readonly 'log.level': LogLevel;
@@ -101,6 +102,12 @@ const UPSTREAMS = {
   expected: 'ID=URL such as hub=https://registry.example, without user, query and fragment',
   max: 64,
 } as const;
+const ORIGINS = {
+  kind: 'list',
+  pattern: new RegExp(`^[a-z0-9][a-z0-9-]{0,63}=https?://${URL_HOST}$`),
+  expected: 'ID=ORIGIN such as inner=https://git.example, without a path',
+  max: 64,
+} as const;
 const PORT = { kind: 'integer', min: 0, max: 65_535 } as const;
 const BYTES = { kind: 'integer', min: 1_048_576, max: Number.MAX_SAFE_INTEGER } as const;
 const HEIGHT = { kind: 'integer', min: 1, max: Number.MAX_SAFE_INTEGER, orNull: true } as const;
@@ -154,6 +161,11 @@ export const SETTINGS: { readonly [K in ConfigKey]: Setting<Config[K]> } = {
     UPSTREAMS,
     [],
     "ID=URL: where this authority fetches from, by the upstream ids of the network's policy; credentials are in the file upstream-credentials.",
+  ),
+  'upstream.alsoAt': setting(
+    ORIGINS,
+    [],
+    'ID=ORIGIN: where inside your own network an upstream may send this node, for tokens or blobs; elsewhere only public addresses.',
   ),
   'upstream.shared': setting(
     { kind: 'list', pattern: /^[a-z0-9][a-z0-9-]{0,63}$/, expected: 'upstream ids', max: 64 },

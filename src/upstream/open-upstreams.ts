@@ -10,6 +10,8 @@ import type { Clock, Logger, Timers } from '../ports.ts';
 import { loadUpstreamCredentials } from './credentials.ts';
 import { UndiciHttp } from './http.ts';
 
+export type UpstreamConfig = Pick<Config, 'upstream.urls' | 'upstream.alsoAt' | 'upstream.shared'>;
+
 export interface OpenUpstreams {
   /** By upstream id. */
   readonly upstreams: ReadonlyMap<string, Upstream>;
@@ -19,11 +21,12 @@ export interface OpenUpstreams {
 
 /** Throws a ConfigError for an id named twice or a URL that is none, and what `loadUpstreamCredentials` throws. */
 export async function openUpstreams(
-  config: Pick<Config, 'upstream.urls' | 'upstream.shared'>,
+  config: UpstreamConfig,
   dataDir: string,
   deps: { readonly clock: Clock; readonly timers: Timers; readonly log: Logger },
 ): Promise<OpenUpstreams> {
   const urls = parseUpstreamUrls(config['upstream.urls']);
+  const alsoAt = parseOrigins(config['upstream.alsoAt'], [...urls.keys()]);
   const credentials = await loadUpstreamCredentials(dataDir, [...urls.keys()]);
   const http = new UndiciHttp();
   const upstreams = new Map<string, Upstream>();
@@ -32,7 +35,7 @@ export async function openUpstreams(
     if (known !== null && url.startsWith('http:')) deps.log.warn({ upstream: id }, 'credentials of an upstream travel in plain http');
     // What only this authority's credentials open must not become everybody's because somebody asked.
     const isShared = known === null || config['upstream.shared'].includes(id);
-    upstreams.set(id, { client: ociUpstream({ id, url, credentials: known }, { http, ...deps }), isShared });
+    upstreams.set(id, { client: ociUpstream({ id, url, credentials: known, alsoAt: alsoAt.get(id) ?? [] }, { http, ...deps }), isShared });
   }
   return { upstreams, close: () => http.close() };
 }
@@ -49,4 +52,18 @@ function parseUpstreamUrls(entries: readonly string[]): ReadonlyMap<string, stri
     urls.set(id, url);
   }
   return urls;
+}
+
+/** `ID=ORIGIN` each, any number for one id. */
+function parseOrigins(entries: readonly string[], ids: readonly string[]): ReadonlyMap<string, readonly string[]> {
+  const origins = new Map<string, readonly string[]>();
+  const bad = (why: string): ConfigError => new ConfigError('bad-value', `upstream.alsoAt: ${why}`, { key: 'upstream.alsoAt' });
+  for (const entry of entries) {
+    const id = entry.slice(0, entry.indexOf('='));
+    const origin = entry.slice(id.length + 1);
+    if (!ids.includes(id)) throw bad(`expected an id of upstream.urls (${ids.join(', ') || 'which is empty'}), got ${id}`);
+    if (!URL.canParse(origin)) throw bad(`expected an origin for ${id}, got ${JSON.stringify(origin)}`);
+    origins.set(id, [...(origins.get(id) ?? []), origin]);
+  }
+  return origins;
 }

@@ -4,6 +4,7 @@ import type { ServerResponse } from 'node:http';
 import t from 'tap';
 import { formatDigest } from '../../chain/index.ts';
 import { OCI_MANIFEST } from '../../registry/oci/media-types.ts';
+import type { OciUpstreamOptions } from '../../registry/oci/upstream.ts';
 import type { UpstreamCredentials } from '../../registry/oci/upstream-auth.ts';
 import { identify } from './fixture.ts';
 import { patient, readStream, serve, type TestServer, upstreamFor } from './upstream-fixture.ts';
@@ -93,3 +94,23 @@ t.test('a redirect inwards is refused when connecting, by name and by address, a
   const home = await serve(t, (response, _request, nth) => (nth === 0 ? redirect(response, '/elsewhere', 308) : sendManifest(response)));
   t.ok(await upstreamFor(t, { url: home.origin }).manifest('library/alpine', 'latest', patient()), 'the upstream itself may be inside');
 });
+
+t.test(
+  'where the operator names them, other private origins give tokens and blobs; a redirect tells them nothing of this node',
+  async (t) => {
+    const blobs = await serve(t, (response) => response.writeHead(200, { 'content-length': String(MANIFEST.length) }).end(MANIFEST));
+    const realm = await serve(t, (response) => void response.end('{"token":"abc"}'));
+    const home = await serve(t, (response, request) => {
+      if (request.headers.authorization === 'Bearer abc') redirect(response, `${blobs.origin}/blob`);
+      else response.writeHead(401, { 'www-authenticate': `Bearer realm="${realm.origin}/token"` }).end();
+    });
+    const readFrom = (options: Partial<OciUpstreamOptions>): Promise<Uint8Array> =>
+      readStream(upstreamFor(t, { url: home.origin, ...options }).blob('library/alpine', identify(MANIFEST), patient()));
+    for (const alsoAt of [[], [realm.origin], [blobs.origin]])
+      await t.rejects(readFrom({ alsoAt }), { code: 'UPSTREAM_FAILED', message: /private or reserved address/ }, `only ${alsoAt.length}`);
+    t.equal(blobs.seen.length, 0);
+    t.same(await readFrom({ credentials: BASIC, alsoAt: [realm.origin, blobs.origin] }), MANIFEST);
+    t.same(shownTo(realm), [undefined, BASIC_HEADER]);
+    t.same(shownTo(blobs), [undefined]);
+  },
+);

@@ -11,7 +11,7 @@ import { resolveConfig } from '../../src/config/index.ts';
 import { isPublicAddress } from '../../src/upstream/addresses.ts';
 import { loadUpstreamCredentials, parseUpstreamCredentials, UPSTREAM_CREDENTIALS_FILE } from '../../src/upstream/credentials.ts';
 import { type Lookup, UndiciHttp } from '../../src/upstream/http.ts';
-import { openUpstreams } from '../../src/upstream/open-upstreams.ts';
+import { openUpstreams, type UpstreamConfig } from '../../src/upstream/open-upstreams.ts';
 import { client } from '../clients.ts';
 import { keptLog } from '../registry/fixture.ts';
 import { patient, readStream, serve, TestTime, until } from '../registry/upstream-fixture.ts';
@@ -210,6 +210,10 @@ t.test('upstream.urls takes http and https URLs by the ids of the policy, and no
   }
 });
 
+function config(some: Partial<UpstreamConfig>): UpstreamConfig {
+  return { 'upstream.urls': [], 'upstream.alsoAt': [], 'upstream.shared': [], ...some };
+}
+
 t.test('upstreams are opened by id, with their credentials', async (t) => {
   const server = await serve(t, (response) => response.writeHead(404).end());
   const dataDir = t.testdir();
@@ -218,7 +222,7 @@ t.test('upstreams are opened by id, with their credentials', async (t) => {
   const { log, lines } = keptLog();
   const deps = { clock: time, timers: time, log };
   const urls = [`hub=${server.origin}`, `other=${server.origin}/proxy`];
-  const { upstreams, close } = await openUpstreams({ 'upstream.urls': urls, 'upstream.shared': [] }, dataDir, deps);
+  const { upstreams, close } = await openUpstreams(config({ 'upstream.urls': urls }), dataDir, deps);
   t.same(
     [...upstreams].map(([id, { isShared }]) => [id, isShared]),
     [
@@ -227,7 +231,7 @@ t.test('upstreams are opened by id, with their credentials', async (t) => {
     ],
     'what only credentials open is not open to the requests of others',
   );
-  const shared = await openUpstreams({ 'upstream.urls': urls, 'upstream.shared': ['hub'] }, dataDir, deps);
+  const shared = await openUpstreams(config({ 'upstream.urls': urls, 'upstream.shared': ['hub'] }), dataDir, deps);
   t.equal(shared.upstreams.get('hub')?.isShared, true, 'unless the operator says so');
   await shared.close();
   for (const { client } of upstreams.values()) {
@@ -243,10 +247,12 @@ t.test('upstreams are opened by id, with their credentials', async (t) => {
   t.match(lines, [{ level: 'warn', message: 'credentials of an upstream travel in plain http', fields: { upstream: 'hub' } }]);
   await close();
   for (const [bad, message] of [
-    [['hub=http://a', 'hub=http://b'], /expected one URL for hub/],
-    [['hub=http://a:99999'], /expected a URL for hub/],
-    [['other=http://a'], /upstream-credentials: line 1/],
+    [{ 'upstream.urls': ['hub=http://a', 'hub=http://b'] }, /expected one URL for hub/],
+    [{ 'upstream.urls': ['hub=http://a:99999'] }, /expected a URL for hub/],
+    [{ 'upstream.urls': ['other=http://a'] }, /upstream-credentials: line 1/],
+    [{ 'upstream.urls': urls, 'upstream.alsoAt': ['inner=http://a'] }, /upstream.alsoAt: expected an id of upstream.urls \(hub, other\)/],
+    [{ 'upstream.urls': urls, 'upstream.alsoAt': ['hub=http://a:99999'] }, /upstream.alsoAt: expected an origin for hub/],
   ] as const) {
-    await t.rejects(openUpstreams({ 'upstream.urls': bad, 'upstream.shared': [] }, dataDir, deps), { name: 'ConfigError', message });
+    await t.rejects(openUpstreams(config(bad), dataDir, deps), { name: 'ConfigError', message });
   }
 });
