@@ -201,7 +201,10 @@ export function sha256(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
 
-/** Publishes one small file after the other at the given nodes, as fast as they commit, until it is stopped. */
+/** So that what is tested has most of the machine. */
+const PACE_MS = 300;
+
+/** Publishes one small file after the other at the given nodes, each once the last is committed, until it is stopped. */
 export class Load {
   readonly committed: string[] = [];
   readonly failures: string[] = [];
@@ -222,6 +225,7 @@ export class Load {
       const answer = await this.#fixture.publish(node, target, Buffer.from(`${target}\n`.repeat(20)));
       if (answer.status === 201) this.committed.push(target);
       else this.failures.push(`${target}: ${answer.status} ${answer.body.toString('utf8').slice(0, 200)}`);
+      await pause(PACE_MS);
     }
   }
 

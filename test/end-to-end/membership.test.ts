@@ -54,8 +54,10 @@ function othersNeeded(nodes: readonly Node[], first: Node): readonly Node[] {
 }
 
 /** As many as must mark, of the members of the set but for one. */
-function quorum(set: readonly Node[], without: Node): readonly Node[] {
-  return set.filter((node) => node !== without).slice(0, Math.floor((2 * set.length) / 3) + 1);
+function quorum(set: readonly Node[], without: Node): readonly [Node, ...Node[]] {
+  const [first, ...others] = set.filter((node) => node !== without).slice(0, Math.floor((2 * set.length) / 3) + 1);
+  if (first === undefined) throw new RangeError('expected a set of at least two');
+  return [first, ...others];
 }
 
 /** Taken in one after the other: the first admin has the consent as a file, the others name the newcomer. */
@@ -63,8 +65,9 @@ async function takeIn(t: Test, fixture: Fixture, set: Node[]): Promise<void> {
   for (const newcomer of fixture.nodes.filter((node) => node.role === 'mirror')) {
     const file = path.join(fixture.folder, `${newcomer.name}.txt`);
     await writeFile(file, `${await run(t, newcomer, ['keys', 'consent'])}\n`);
-    for (const [index, admin] of quorum(set, newcomer).entries())
-      await run(t, admin, ['authorize', 'add', index === 0 ? file : newcomer.name]);
+    const [first, ...others] = quorum(set, newcomer);
+    await run(t, first, ['authorize', 'add', file]);
+    await Promise.all(others.map((admin) => run(t, admin, ['authorize', 'add', newcomer.name])));
     set.push(newcomer);
     await untilSet(
       fixture,
@@ -76,8 +79,9 @@ async function takeIn(t: Test, fixture: Fixture, set: Node[]): Promise<void> {
 
 async function takeOut(t: Test, fixture: Fixture, set: Node[]): Promise<void> {
   for (const leaver of set.filter((node) => node.role === 'mirror')) {
-    for (const [index, admin] of quorum(set, leaver).entries())
-      await run(t, admin, ['authorize', 'remove', leaver.name, ...(index === 0 ? ['--reason', 'the test is over'] : [])]);
+    const [first, ...others] = quorum(set, leaver);
+    await run(t, first, ['authorize', 'remove', leaver.name, '--reason', 'the test is over']);
+    await Promise.all(others.map((admin) => run(t, admin, ['authorize', 'remove', leaver.name])));
     set.splice(set.indexOf(leaver), 1);
     await untilSet(
       fixture,
@@ -92,7 +96,7 @@ async function rotate(t: Test, set: readonly Node[], what: { readonly node: Node
   const { node, use } = what;
   const before = (await members(node)).own?.recordHeight ?? 0;
   await run(t, node, ['keys', 'rotate', '--use', use]);
-  for (const admin of othersNeeded(set, node)) await run(t, admin, ['authorize', 'rotate', node.name]);
+  await Promise.all(othersNeeded(set, node).map((admin) => run(t, admin, ['authorize', 'rotate', node.name])));
   return await waitFor(`the new ${use} key is on the chain`, CHANGE_MS, async () => {
     const { own } = await members(node);
     return own !== null && own.recordHeight > before ? own : null;
