@@ -25,8 +25,6 @@ export interface SearchResult {
 export interface SearchOptions {
   readonly isEnough: (seeds: number) => boolean;
   readonly onFailure?: (outcome: Outcome) => void;
-  /** Threads that share the plans. Default: one a core. */
-  readonly threads?: number;
 }
 
 /** Runs seeds from `from` on until `isEnough`; goes on after a failure. */
@@ -59,15 +57,21 @@ export async function searchPlans(plans: Iterable<Plan>, options: SearchOptions)
         if (next.done === true) break;
         begun += 1;
         worker.postMessage(next.value);
-        const [outcome] = (await once(worker, 'message')) as [Outcome];
-        take(outcome);
+        take(await answerOf(worker, next.value));
       }
     } finally {
       await worker.terminate();
     }
   };
-  await Promise.all(Array.from({ length: options.threads ?? availableParallelism() }, work));
+  await Promise.all(Array.from({ length: availableParallelism() }, work));
   return { seeds, heights, worstRoundsToHeal, faults, fewestFaults, failures, coverage };
+}
+
+async function answerOf(worker: Worker, { seed }: Plan): Promise<Outcome> {
+  const [outcome] = (await once(worker, 'message').catch((error: unknown) => {
+    throw new Error(`the simulator itself failed on seed ${seed}`, { cause: error });
+  })) as [Outcome];
+  return outcome;
 }
 
 export function* plansFrom(seed: number): Generator<Plan> {
