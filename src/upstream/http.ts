@@ -96,7 +96,7 @@ function connectorOf(lookup: Lookup, isAllowed: (address: string) => boolean): b
 
 function refused(host: string): RegistryError {
   return new RegistryError('UPSTREAM_FAILED', host, {
-    message: `${host} is at a private or reserved address, which only a configured upstream may be`,
+    message: `${host} is at a private or reserved address, which only a configured upstream or an origin of upstream.alsoAt may be`,
   });
 }
 

@@ -26,7 +26,7 @@ export async function openUpstreams(
   deps: { readonly clock: Clock; readonly timers: Timers; readonly log: Logger },
 ): Promise<OpenUpstreams> {
   const urls = parseUpstreamUrls(config['upstream.urls']);
-  const alsoAt = parseOrigins(config['upstream.alsoAt'], [...urls.keys()]);
+  const alsoAt = parseOrigins(config['upstream.alsoAt'], urls);
   const credentials = await loadUpstreamCredentials(dataDir, [...urls.keys()]);
   const http = new UndiciHttp();
   const upstreams = new Map<string, Upstream>();
@@ -55,14 +55,16 @@ function parseUpstreamUrls(entries: readonly string[]): ReadonlyMap<string, stri
 }
 
 /** `ID=ORIGIN` each, any number for one id. */
-function parseOrigins(entries: readonly string[], ids: readonly string[]): ReadonlyMap<string, readonly string[]> {
+function parseOrigins(entries: readonly string[], urls: ReadonlyMap<string, string>): ReadonlyMap<string, readonly string[]> {
   const origins = new Map<string, readonly string[]>();
   const bad = (why: string): ConfigError => new ConfigError('bad-value', `upstream.alsoAt: ${why}`, { key: 'upstream.alsoAt' });
   for (const entry of entries) {
     const id = entry.slice(0, entry.indexOf('='));
     const origin = entry.slice(id.length + 1);
-    if (!ids.includes(id)) throw bad(`expected an id of upstream.urls (${ids.join(', ') || 'which is empty'}), got ${id}`);
+    const url = urls.get(id);
+    if (url === undefined) throw bad(`expected an id of upstream.urls (${[...urls.keys()].join(', ') || 'which is empty'}), got ${id}`);
     if (!URL.canParse(origin)) throw bad(`expected an origin for ${id}, got ${JSON.stringify(origin)}`);
+    if (url.startsWith('https:') && origin.startsWith('http:')) throw bad(`expected https for ${id}, as its URL is, got ${origin}`);
     origins.set(id, [...(origins.get(id) ?? []), origin]);
   }
   return origins;

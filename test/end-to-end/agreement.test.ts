@@ -19,7 +19,7 @@ t.test('a killed authority is missed by nobody, two stop the chain, and nothing 
   if (curl === null) return;
   const fixture = await startNetwork(t, { curl, startArgs: ['--publish-wait-ms', '20000'] });
 
-  // Each of the four in turn: kill-loop.test.ts.
+  // All of them come back after a kill in kill-loop.test.ts.
   for (const victim of fixture.authorities.slice(0, 2)) {
     const others = fixture.authorities.filter((node) => node !== victim);
     const load = new Load(fixture, { name: `without-${victim.name}`, at: others.slice(0, 2) });

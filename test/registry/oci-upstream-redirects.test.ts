@@ -107,7 +107,11 @@ t.test(
     const readFrom = (options: Partial<OciUpstreamOptions>): Promise<Uint8Array> =>
       readStream(upstreamFor(t, { url: home.origin, ...options }).blob('library/alpine', identify(MANIFEST), patient()));
     for (const alsoAt of [[], [realm.origin], [blobs.origin]])
-      await t.rejects(readFrom({ alsoAt }), { code: 'UPSTREAM_FAILED', message: /private or reserved address/ }, `only ${alsoAt.length}`);
+      await t.rejects(
+        readFrom({ alsoAt }),
+        { code: 'UPSTREAM_FAILED', message: /private or reserved address/ },
+        `named: ${alsoAt.join() || 'none'}`,
+      );
     t.equal(blobs.seen.length, 0);
     t.same(await readFrom({ credentials: BASIC, alsoAt: [realm.origin, blobs.origin] }), MANIFEST);
     t.same(shownTo(realm), [undefined, BASIC_HEADER]);

@@ -16,12 +16,11 @@ import type { Moment } from './plan.ts';
 /** True when the process has died at this moment. */
 export type Strike = (moment: Moment) => boolean;
 
-const NEVER = new Promise<never>(() => {});
-
 /** Installs itself on a node that does not run yet. */
 export function installCrashPoints(world: VirtualWorld, one: Inhabitant, strike: Strike): void {
   const pass = async (moment: Moment): Promise<void> => {
-    if (strike(moment)) await NEVER;
+    // A promise of its own: one that all share would hold on to every world that ever waited for it.
+    if (strike(moment)) await new Promise<never>(() => {});
   };
   class Store extends MemoryKeyValueStore {
     override async write(batch: readonly KeyValueWrite[]): Promise<void> {
@@ -33,7 +32,7 @@ export function installCrashPoints(world: VirtualWorld, one: Inhabitant, strike:
   const { openStore } = one;
   one.openStore = (entries) => {
     const other = openStore(entries);
-    return other.constructor === MemoryKeyValueStore ? new Store({}, entries) : other;
+    return other.constructor === MemoryKeyValueStore ? new Store({}, other.snapshot()) : other;
   };
   one.chainStore = one.openStore(one.chainStore.snapshot());
   const { seenFiles, seenNetwork } = one;

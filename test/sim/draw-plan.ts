@@ -32,8 +32,8 @@ export function drawPlan(seed: number): Plan {
   const stage = { random, all: authorities + mirrors, honest, weak };
   const count = MIN_FAULTS + random.below(10);
   const faults: Fault[] = [];
-  for (const { node, kind } of liars) if (kind === 'lying disk') faults.push(...drawPowerCuts(random, { node, stormMs }));
   while (faults.filter(isCertain).length < MIN_FAULTS || faults.length < count) faults.push(drawFault(stage, stormMs));
+  for (const { node, kind } of liars) if (kind === 'lying disk') faults.push(...drawPowerCuts(random, { node, stormMs }));
   return {
     seed,
     authorities,

@@ -116,7 +116,7 @@ export class Hand {
       this.#sky.begin(action, forMs);
       return;
     }
-    if (action.kind !== 'crash at') this.#notes.event(action.kind, one.name, `${forMs} ms`);
+    if (isCertain(fault)) this.#notes.event(action.kind, one.name, `${forMs} ms`);
     this.#befall(one, action, forMs);
   }
 
@@ -214,9 +214,14 @@ export class Hand {
     time.at(time.nowMs + forMs, () => {
       // Another fault has given it another disk since.
       if (one.chainStore !== chainStore || this.#healed) return;
+      const height = highestBlock(before.keys());
+      if (highestBlock(chainStore.snapshot().keys()) > height) {
+        this.happened += 1;
+        this.#notes.event('lost blocks', one.name, `${forMs} ms`);
+      }
       this.#down(one, REBOOT_MS);
       one.chainStore.restore(before);
-      this.#notes.wiped(one, highestBlock(before.keys()));
+      this.#notes.wiped(one, height);
     });
   }
 

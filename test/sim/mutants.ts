@@ -76,6 +76,15 @@ export const MUTANTS: readonly Mutant[] = [
     },
   },
   {
+    name: 'a disk that holds another block than was decided',
+    trips: 'agreement',
+    plan: { faults: CRASHES },
+    lens: () => (fact) => {
+      if (fact.kind !== 'started' || fact.tip.height === 0) return [fact];
+      return [{ ...fact, tip: { ...fact.tip, blocks: new Map([[fact.tip.height, 'another']]) } }];
+    },
+  },
+  {
     name: 'a state with one bit wrong',
     trips: 'equal state',
     lens: () => changed('committed', 9, (fact) => ({ ...fact, stateRoot: rot(fact.stateRoot) })),

@@ -111,9 +111,9 @@ export interface Plan {
   readonly changes: readonly SetChange[];
 }
 
-/** Faults of a plan that happen whatever the network does; a death at a moment waits for that moment. */
+/** Faults of a plan that happen whatever the network does; a death at a moment waits for that moment, and blocks are lost where some came. */
 export function isCertain({ action }: Fault): boolean {
-  return action.kind !== 'crash at';
+  return action.kind !== 'crash at' && action.kind !== 'lost blocks';
 }
 
 /** Nodes that may fail in any way, out of so many. */

@@ -1,6 +1,5 @@
 /** Runs many seeds on all cores, and makes the plan of a failing one smaller while it still fails the same way. */
 
-import { once } from 'node:events';
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { Coverage } from './coverage.ts';
@@ -49,29 +48,36 @@ export async function searchPlans(plans: Iterable<Plan>, options: SearchOptions)
     options.onFailure?.(outcome);
   };
   const shared = plans[Symbol.iterator]();
+  const broken: unknown[] = [];
   const work = async (): Promise<void> => {
     const worker = new Worker(new URL('./worker.js', import.meta.url), { resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB } });
     try {
-      while (!options.isEnough(begun)) {
+      while (broken.length === 0 && !options.isEnough(begun)) {
         const next = shared.next();
         if (next.done === true) break;
         begun += 1;
-        worker.postMessage(next.value);
         take(await answerOf(worker, next.value));
       }
+    } catch (error) {
+      broken.push(error);
     } finally {
       await worker.terminate();
     }
   };
   await Promise.all(Array.from({ length: availableParallelism() }, work));
+  if (broken.length > 0) throw new AggregateError(broken, `the search broke off after ${seeds} seeds with ${failures.length} violations`);
   return { seeds, heights, worstRoundsToHeal, faults, fewestFaults, failures, coverage };
 }
 
-async function answerOf(worker: Worker, { seed }: Plan): Promise<Outcome> {
-  const [outcome] = (await once(worker, 'message').catch((error: unknown) => {
-    throw new Error(`the simulator itself failed on seed ${seed}`, { cause: error });
-  })) as [Outcome];
-  return outcome;
+/** Rejects when the thread itself fails; what fails in a world is a violation. */
+function answerOf(worker: Worker, plan: Plan): Promise<Outcome> {
+  return new Promise((resolve, reject) => {
+    const fail = (error: unknown): void =>
+      reject(new Error(`the thread ended on seed ${plan.seed}, or for want of memory`, { cause: error }));
+    worker.removeAllListeners();
+    worker.once('message', resolve).once('error', fail).once('exit', fail);
+    worker.postMessage(plan);
+  });
 }
 
 export function* plansFrom(seed: number): Generator<Plan> {

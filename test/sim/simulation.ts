@@ -138,6 +138,8 @@ class Simulation {
     this.#load.start();
     await time.until(() => this.#violation !== null, this.#plan.stormMs);
     const roundsToHeal = this.#violation === null ? await this.#heal() : 0;
+    // Stray rejections of the last moments are this run's, too.
+    await new Promise((resolve) => setImmediate(resolve));
     const heights = this.#honest.map((one) => one.node?.head.height ?? 0);
     await this.#world.close();
     return {

@@ -252,6 +252,7 @@ t.test('upstreams are opened by id, with their credentials', async (t) => {
     [{ 'upstream.urls': ['other=http://a'] }, /upstream-credentials: line 1/],
     [{ 'upstream.urls': urls, 'upstream.alsoAt': ['inner=http://a'] }, /upstream.alsoAt: expected an id of upstream.urls \(hub, other\)/],
     [{ 'upstream.urls': urls, 'upstream.alsoAt': ['hub=http://a:99999'] }, /upstream.alsoAt: expected an origin for hub/],
+    [{ 'upstream.urls': ['hub=https://a'], 'upstream.alsoAt': ['hub=http://b'] }, /upstream.alsoAt: expected https for hub/],
   ] as const) {
     await t.rejects(openUpstreams(config(bad), dataDir, deps), { name: 'ConfigError', message });
   }

@@ -198,7 +198,7 @@ export class VirtualNetwork implements Network {
     if (verdict === 'reject') this.penalize(from, 'bad-message', `gossip on ${topic}`);
   }
 
-  /** Not to those that have it by now: they would only drop it. */
+  /** Not to those that have it by now: they would drop it, but for a process that begins while it is on its way. */
   #relay(topic: string, message: Uint8Array, except: string | null): void {
     for (const other of this.#visible) {
       if (other !== except && this.#air.peers.get(other)?.hasSeen(topic, message) !== true) this.sendTo(other, topic, message);

@@ -77,8 +77,8 @@ export class VirtualTime {
 }
 
 /**
- * Lets every promise that can go on without time go on: Node empties its microtasks before the next tick, and a world's code waits for
- * nothing else. The event loop itself turns only now and then, for signals and stray rejections.
+ * Lets every promise that can go on without time go on: Node empties its microtasks before the next tick. What takes ticks of its own, as
+ * a stream does, goes on over the next events. The event loop itself turns only now and then, for signals and stray rejections.
  */
 async function settle(mayTurn: boolean): Promise<void> {
   await new Promise<void>((resolve) => (mayTurn ? setImmediate(resolve) : process.nextTick(resolve)));
