@@ -4,8 +4,9 @@
  *
  * At each new connection, and every minute on those that last, a node says `here` with its session, 16 random bytes made at start. Whoever
  * hears it asks the other connections of that peer id `who`; a different session behind one of them answers with its own, its uptime and a
- * signature over all, which goes back as the proof; only the younger of the two takes it to heart. So no peer can make up a twin, nor replay
- * one, and a connection left over from before a restart proves nothing. Best effort: it sees twins with a common peer.
+ * signature over all, which goes back as the proof; the younger of the two takes it to heart, or both where they began within one question. So no
+ * peer can make up a twin, nor replay one of an earlier session, and a connection left over from before a restart proves nothing. Best
+ * effort: it sees twins with a common peer.
  */
 
 import type { Connection, Libp2p, PrivateKey, Stream } from '@libp2p/interface';

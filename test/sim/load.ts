@@ -6,20 +6,18 @@
 import {
   type Claim,
   type Consent,
-  claimDigest,
-  consentPayload,
-  type Digest,
   digestToHex,
   encode,
   nodeOf,
-  type SealedTransaction,
   sameBytes,
   sealedTransaction,
   setsOf,
   transactionId,
+  type ValidatorSetRecord,
 } from '../../chain/index.ts';
 import { sha256 } from '../../src/crypto/sha256.ts';
-import type { KeyUse } from '../../src/ports.ts';
+import type { CairnNode } from '../../src/node.ts';
+import { type ConsentNote, consentToJoin, consentToRotate } from '../../src/orders/consent-note.ts';
 import type { Inhabitant } from '../world/inhabitant.ts';
 import type { SeededRandom } from '../world/seeded-random.ts';
 import type { VirtualWorld } from '../world/world.ts';
@@ -30,8 +28,6 @@ import { type Plan, pick, type SetChange } from './plan.ts';
 const ENOUGH_WORK = 4;
 /** What the operators want is asked for again after this, until the chain has it. */
 const ASK_AGAIN_MS = 1_000;
-/** With which a newcomer consents. */
-const USES = ['network', 'consensus', 'checkpoint'] as const;
 
 export interface LoadDeps {
   readonly world: VirtualWorld;
@@ -117,11 +113,9 @@ export class Load {
       return;
     }
     if (held !== null) {
-      const claim: Claim = isMember
-        ? { kind: 'AddNode', node: subject.record, replaces: held.height }
-        : { kind: 'RemoveNode', nodeId: subject.nodeId, reason: 'as planned', replaces: held.height };
-      const sign: Sign = (use, message) => subject.signer.sign(use, message);
-      this.#submit(one, [claim], isMember ? [consentTo(claim, { chainId: world.chainId, nodeId: subject.nodeId, uses: USES, sign })] : []);
+      const about = { chainId: world.chainId, node: subject.record, replaces: held.height };
+      if (isMember) this.#submitNote(one, consentToJoin(about, subject.signer.sign, sha256));
+      else this.#submit(one, [{ kind: 'RemoveNode', nodeId: subject.nodeId, reason: 'as planned', replaces: held.height }]);
     }
     this.#after(ASK_AGAIN_MS, () => this.#want(change, isMember));
   }
@@ -137,10 +131,11 @@ export class Load {
       return;
     }
     if (held !== null) {
-      const { nodeId } = subject;
-      const claim: Claim = { kind: 'RotateKey', nodeId, use: 'consensus', publicKey, replaces: held.height };
-      const sign: Sign = (use, message) => subject.signer.sign(use, message, publicKey);
-      this.#submit(one, [claim], [consentTo(claim, { chainId: world.chainId, nodeId, uses: ['consensus'], sign })]);
+      const about = { chainId: world.chainId, nodeId: subject.nodeId, use: 'consensus', publicKey, replaces: held.height } as const;
+      this.#submitNote(
+        one,
+        consentToRotate(about, (use, message) => subject.signer.sign(use, message, publicKey), sha256),
+      );
     }
     this.#after(ASK_AGAIN_MS, () => this.#rotate(change));
   }
@@ -155,14 +150,15 @@ export class Load {
     return { subject, one, held: view === undefined ? null : nodeOf(view.state, subject.nodeId) };
   }
 
+  #submitNote(one: Inhabitant, { claim, consent }: ConsentNote): void {
+    this.#submit(one, [claim], [consent]);
+  }
+
   #submit(one: Inhabitant, claims: readonly Claim[], consents: readonly Consent[] = []): string | null {
     const { node } = one;
     if (node === null) return null;
     const { see, failed, world } = this.#deps;
-    const keys = this.#endorsingKeys(one);
-    const keyOf = ({ nodeId }: Inhabitant): Uint8Array | undefined => keys.get(digestToHex(nodeId));
-    const endorsers = world.authorities().filter((other) => keyOf(other) !== undefined);
-    const sealed: SealedTransaction = world.seal(claims, { endorsers, consents, keyOf });
+    const sealed = world.sealedBy(claims, endorsersFor(node), consents);
     const id = digestToHex(transactionId(sha256, claims));
     see({ kind: 'submitted', id });
     node.operations.submit(encode(sealedTransaction, sealed)).then(
@@ -177,16 +173,6 @@ export class Load {
     return id;
   }
 
-  /** The consensus keys, by node id, of those who vote with it on the next block and still will on the one after. */
-  #endorsingKeys(one: Inhabitant): ReadonlyMap<string, Uint8Array> {
-    if (one.node === null) return new Map();
-    const { next, afterNext } = setsOf(one.node.head.view.state);
-    const staying = next.filter((now) =>
-      afterNext.some((then) => sameBytes(now.nodeId, then.nodeId) && sameBytes(now.consensusKey, then.consensusKey)),
-    );
-    return new Map(staying.map(({ nodeId, consensusKey }) => [digestToHex(nodeId), consensusKey]));
-  }
-
   #after(delayMs: number, action: () => void): void {
     this.#deps.world.time.timers.set(delayMs, () => {
       if (this.#isOn) action();
@@ -194,16 +180,14 @@ export class Load {
   }
 }
 
-function heightOf(one: Inhabitant): number {
-  return one.node?.head.height ?? -1;
+/** Those who vote on the next block and still will, with the same key, on the one after. */
+function endorsersFor({ head }: CairnNode): ValidatorSetRecord {
+  const { next, afterNext } = setsOf(head.view.state);
+  return next.filter((now) =>
+    afterNext.some((then) => sameBytes(now.nodeId, then.nodeId) && sameBytes(now.consensusKey, then.consensusKey)),
+  );
 }
 
-type Sign = (use: KeyUse, message: Uint8Array) => Uint8Array;
-
-function consentTo(
-  claim: Claim,
-  by: { readonly chainId: Digest; readonly nodeId: Digest; readonly uses: readonly KeyUse[]; readonly sign: Sign },
-): Consent {
-  const digest = claimDigest(sha256, claim);
-  return { nodeId: by.nodeId, signatures: by.uses.map((use) => by.sign(use, consentPayload(by.chainId, digest, use))) };
+function heightOf(one: Inhabitant): number {
+  return one.node?.head.height ?? -1;
 }

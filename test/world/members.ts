@@ -58,7 +58,7 @@ function sealedByMembers(world: VirtualWorld, version: string): Uint8Array | nul
   if (node === undefined) return null;
   const highest = world.running.reduce((best, one) => (one.head.height > best.head.height ? one : best), node);
   const set = validatorSetAt(highest.head.view, highest.head.height + 1);
-  return encode(sealedTransaction, world.sealedBy(version, set));
+  return encode(sealedTransaction, world.sealedBy([world.claim(version)], set));
 }
 
 const isRole = (one: Inhabitant, role: 'authority' | 'mirror'): boolean => (one.node?.engine !== null) === (role === 'authority');

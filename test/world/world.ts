@@ -13,6 +13,7 @@ import {
   type Parameters,
   type SealedTransaction,
   transactionId,
+  type ValidatorSetRecord,
 } from '../../chain/index.ts';
 import {
   chainIdOf,
@@ -243,11 +244,15 @@ export class VirtualWorld {
     return this.seal([this.claim(version)], { endorsers: this.authorities().slice(0, endorsers) });
   }
 
-  /** The same, endorsed by those nodes with those keys. */
-  sealedBy(version: string, members: readonly { readonly nodeId: Digest; readonly consensusKey: Uint8Array }[]): SealedTransaction {
+  /** These claims, endorsed by those members of a set with those keys. */
+  sealedBy(claims: readonly Claim[], members: ValidatorSetRecord, consents: readonly Consent[] = []): SealedTransaction {
     const keyOf = ({ nodeId }: Inhabitant): Uint8Array | undefined =>
       members.find((member) => digestToHex(member.nodeId) === digestToHex(nodeId))?.consensusKey;
-    return this.seal([this.claim(version)], { endorsers: this.inhabitants.filter((one) => keyOf(one) !== undefined), keyOf });
+    // One machine for each: a twin says nothing beside it.
+    const endorsers = members.flatMap(
+      ({ nodeId }) => this.inhabitants.find((one) => digestToHex(one.nodeId) === digestToHex(nodeId)) ?? [],
+    );
+    return this.seal(claims, { endorsers, keyOf, consents });
   }
 
   /** These claims, endorsed by those nodes; `keyOf`: with which consensus key, where it is not the first. */
