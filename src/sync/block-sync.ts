@@ -180,6 +180,7 @@ export class BlockSync {
         maxResponseBytes: MAX_STATUS_MESSAGE_BYTES,
       });
       this.#note(peer, answer);
+      if ((this.#peers.get(peer) ?? 0) > this.#deps.head.height) this.#catchUp?.hasMore(peer);
     } catch (error) {
       this.#deps.log.debug({ peer, error: String(error) }, 'a peer did not say where it stands');
     }

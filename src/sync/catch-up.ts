@@ -1,7 +1,8 @@
 /**
  * One run of catching up: a window of pages, each asked of some peer, several at once; pages are verified while those before them are being
- * committed, and committed in order. SPEC §9.4. Who gives nothing, or something else, is not asked again in this run; a page that does not
- * come is asked of another peer as well. Ends when nobody has more; whatever peers say, it holds a bounded number of pages.
+ * committed, and committed in order. SPEC §9.4. Who gives something bad is not asked again in this run, who gives nothing only once it says
+ * that it has more; a page that does not come is asked of another peer as well. Ends when nobody has more; whatever peers say, it holds a
+ * bounded number of pages.
  */
 
 import type { Random, Timer, Timers } from '../ports.ts';
@@ -55,6 +56,8 @@ export class CatchUp {
   #slots: readonly Slot[] = [];
   /** Gave nothing, or something bad. */
   readonly #spent = new Set<string>();
+  /** Gave something bad. */
+  readonly #bad = new Set<string>();
   /** Were overtaken: asked only for want of others. */
   readonly #slow = new Set<string>();
   /** As many blocks as the last answers held. */
@@ -70,6 +73,11 @@ export class CatchUp {
   /** Peers that claimed more than they gave. */
   get spent(): ReadonlySet<string> {
     return this.#spent;
+  }
+
+  /** This peer was asked where it is, and has more than this node: if it gave nothing before, it is asked for blocks again. */
+  hasMore(peer: string): void {
+    if (!this.#bad.has(peer) && this.#spent.delete(peer)) this.#wake();
   }
 
   stop(): void {
@@ -111,6 +119,7 @@ export class CatchUp {
   /** Whatever else it gave is not looked at. */
   #forsake(peer: string): void {
     this.#spent.add(peer);
+    this.#bad.add(peer);
     this.#slots = this.#slots.filter((slot) => slot.page?.peer !== peer);
   }
 
