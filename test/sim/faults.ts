@@ -69,7 +69,7 @@ export class Hand {
     this.#armed.clear();
     this.#sky.clear();
     for (const one of this.#world.inhabitants) {
-      if (one.network !== null) one.network.heldUntilMs = 0;
+      one.network?.release();
       if (this.#ups.has(one)) this.#up(one);
     }
   }
@@ -140,7 +140,7 @@ export class Hand {
         this.#forget(one, forMs);
         return;
       case 'pause':
-        if (one.network !== null) one.network.heldUntilMs = this.#world.time.nowMs + forMs;
+        one.network?.hold(this.#world.time.nowMs + forMs);
         return;
       case 'clock step':
         this.#setClock(one, () => action.byMs, forMs);

@@ -7,7 +7,7 @@
 import { parseArgs } from 'node:util';
 import { drawPlan } from './draw-plan.ts';
 import type { Plan } from './plan.ts';
-import { plansFrom, searchPlans, shrink } from './search.ts';
+import { plansFrom, type SearchOptions, searchPlans, shrink } from './search.ts';
 import { type Outcome, simulate } from './simulation.ts';
 import { twinPlans } from './twins.ts';
 
@@ -59,13 +59,20 @@ async function searchIn(
     isStopped = true;
   });
   const onFailure = (outcome: Outcome): void => say(`seed ${outcome.plan.seed}: ${describe(outcome)}`);
-  const found = await searchPlans(plans, { isEnough: (seeds) => isStopped || options.isEnough(seeds), onFailure });
+  let minutes = 1;
+  const onSeed: SearchOptions['onSeed'] = ({ seeds, heights, failures }) => {
+    if (performance.now() < startMs + minutes * 60_000) return;
+    say(`after ${minutes} min: ${seeds} seeds, ${heights} heights, ${failures.length} violations`);
+    minutes += 1;
+  };
+  const found = await searchPlans(plans, { isEnough: (seeds) => isStopped || options.isEnough(seeds), onFailure, onSeed });
   const seconds = (performance.now() - startMs) / 1000;
   for (const line of found.coverage.table()) say(line);
   const rate = `${(found.heights / seconds).toFixed(0)} a second, ${((found.seeds / seconds) * 60).toFixed(0)} seeds a minute`;
   say(`${found.seeds} ${options.what}, ${found.heights} heights, ${rate}, ${found.failures.length} violations`);
   say(`${found.faults} faults happened, at least ${found.fewestFaults} in each`);
-  say(`rounds to the first decision after healing: at most ${found.worstRoundsToHeal}`);
+  const rounds = [...found.roundsToHeal].sort(([left], [right]) => left - right).map(([count, seeds]) => `${count} in ${seeds} seeds`);
+  say(`rounds to the first decision after healing: ${rounds.join(', ')}; the most in seed ${found.slowest?.plan.seed ?? 'none'}`);
   for (const failure of found.failures.slice(0, 3)) {
     const small = await shrink(failure);
     say(`seed ${failure.plan.seed} shrunk to ${small.plan.faults.length} faults and ${small.plan.heights} heights: ${describe(small)}`);

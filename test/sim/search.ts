@@ -13,7 +13,10 @@ const YOUNG_MB = 64;
 export interface SearchResult {
   readonly seeds: number;
   readonly heights: number;
-  readonly worstRoundsToHeal: number;
+  /** How many seeds took how many rounds to the first decision after healing. */
+  readonly roundsToHeal: ReadonlyMap<number, number>;
+  /** Of those that took the most rounds, the first. */
+  readonly slowest: Outcome | null;
   /** Faults that happened, in all seeds and in the one with the fewest. */
   readonly faults: number;
   readonly fewestFaults: number;
@@ -23,6 +26,8 @@ export interface SearchResult {
 
 export interface SearchOptions {
   readonly isEnough: (seeds: number) => boolean;
+  /** After each seed. */
+  readonly onSeed?: (soFar: SearchResult) => void;
   readonly onFailure?: (outcome: Outcome) => void;
 }
 
@@ -33,22 +38,10 @@ export async function search(from: number, options: SearchOptions): Promise<Sear
 
 /** Runs plan after plan, on all threads, until there is none left, or `isEnough`. */
 export async function searchPlans(plans: Iterable<Plan>, options: SearchOptions): Promise<SearchResult> {
-  const coverage = new Coverage();
-  const failures: Outcome[] = [];
-  let [begun, seeds, heights, worstRoundsToHeal, faults, fewestFaults] = [0, 0, 0, 0, 0, Number.POSITIVE_INFINITY];
-  const take = (outcome: Outcome): void => {
-    seeds += 1;
-    coverage.add(outcome.coverage);
-    heights += outcome.height;
-    worstRoundsToHeal = Math.max(worstRoundsToHeal, outcome.roundsToHeal);
-    faults += outcome.faults;
-    fewestFaults = Math.min(fewestFaults, outcome.faults);
-    if (outcome.violation === null) return;
-    failures.push(outcome);
-    options.onFailure?.(outcome);
-  };
+  const tally = new Tally();
   const shared = plans[Symbol.iterator]();
   const broken: unknown[] = [];
+  let begun = 0;
   const work = async (): Promise<void> => {
     const worker = new Worker(new URL('./worker.js', import.meta.url), { resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB } });
     try {
@@ -56,7 +49,10 @@ export async function searchPlans(plans: Iterable<Plan>, options: SearchOptions)
         const next = shared.next();
         if (next.done === true) break;
         begun += 1;
-        take(await answerOf(worker, next.value));
+        const outcome = await answerOf(worker, next.value);
+        tally.take(outcome);
+        if (outcome.violation !== null) options.onFailure?.(outcome);
+        options.onSeed?.(tally);
       }
     } catch (error) {
       broken.push(error);
@@ -65,8 +61,30 @@ export async function searchPlans(plans: Iterable<Plan>, options: SearchOptions)
     }
   };
   await Promise.all(Array.from({ length: availableParallelism() }, work));
-  if (broken.length > 0) throw new AggregateError(broken, `the search broke off after ${seeds} seeds with ${failures.length} violations`);
-  return { seeds, heights, worstRoundsToHeal, faults, fewestFaults, failures, coverage };
+  if (broken.length === 0) return tally;
+  throw new AggregateError(broken, `the search broke off after ${tally.seeds} seeds with ${tally.failures.length} violations`);
+}
+
+class Tally implements SearchResult {
+  readonly coverage = new Coverage();
+  readonly failures: Outcome[] = [];
+  readonly roundsToHeal = new Map<number, number>();
+  slowest: Outcome | null = null;
+  seeds = 0;
+  heights = 0;
+  faults = 0;
+  fewestFaults = Number.POSITIVE_INFINITY;
+
+  take(outcome: Outcome): void {
+    this.seeds += 1;
+    this.coverage.add(outcome.coverage);
+    this.heights += outcome.height;
+    this.roundsToHeal.set(outcome.roundsToHeal, (this.roundsToHeal.get(outcome.roundsToHeal) ?? 0) + 1);
+    if (outcome.roundsToHeal > (this.slowest?.roundsToHeal ?? -1)) this.slowest = outcome;
+    this.faults += outcome.faults;
+    this.fewestFaults = Math.min(this.fewestFaults, outcome.faults);
+    if (outcome.violation !== null) this.failures.push(outcome);
+  }
 }
 
 /** Rejects when the thread itself fails; what fails in a world is a violation. */

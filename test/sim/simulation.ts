@@ -5,6 +5,7 @@
 
 import { createHash } from 'node:crypto';
 import { digestToHex, type SignedVote, sameBytes, transactionId } from '../../chain/index.ts';
+import type { MachineState } from '../../consensus/index.ts';
 import { DEFAULT_PARAMETERS, publicKeyOf } from '../../genesis/index.ts';
 import { sha256 } from '../../src/crypto/sha256.ts';
 import type { Inhabitant } from '../world/inhabitant.ts';
@@ -170,9 +171,12 @@ class Simulation {
     this.#note('healing', 'network');
     this.#hand.heal();
     await time.until(() => this.#violation !== null || this.#honest.every((one) => one.node !== null), 1_000);
-    const round = (): number => Math.max(...this.#honest.map((one) => one.node?.engine?.machine.consensus.round ?? 0));
-    const height = (): number => Math.max(...this.#honest.map((one) => one.node?.head.height ?? 0));
-    const [firstRound, firstHeight] = [round(), height()];
+    const height = (): number => Math.max(...this.#heights());
+    const firstHeight = height();
+    // Whoever lags goes through the rounds of heights that others have decided.
+    const round = (): number =>
+      Math.max(0, ...this.#machines().map((machine) => (machine.height > firstHeight ? machine.consensus.round : 0)));
+    const firstRound = round();
     let lastRound = firstRound;
     const isBroken = (): boolean => this.#violation !== null;
     await time.until(() => {
@@ -212,6 +216,10 @@ class Simulation {
 
   #heights(): readonly number[] {
     return this.#honest.map((one) => one.node?.head.height ?? -1);
+  }
+
+  #machines(): readonly MachineState[] {
+    return this.#honest.flatMap((one) => one.node?.engine?.machine ?? []);
   }
 
   #makeHand(): Hand {

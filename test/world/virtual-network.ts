@@ -26,9 +26,9 @@ export class VirtualNetwork implements Network {
   /** When each message was last met, by topic and then by its name. */
   readonly #seen = new Map<string, Map<string, number>>();
   #visible = new Set<string>();
+  readonly #waiting: (() => void)[] = [];
+  #heldUntilMs = 0;
   isUp = false;
-  /** Until then the process stands still: what arrives waits. */
-  heldUntilMs = 0;
 
   constructor(air: VirtualAir, networkKey: Uint8Array) {
     this.#air = air;
@@ -51,6 +51,27 @@ export class VirtualNetwork implements Network {
     this.#visible.clear();
     this.#air.changed();
   };
+
+  /** The process stands still until then: what arrives waits, and so do its timers. */
+  hold(untilMs: number): void {
+    const { time } = this.#air;
+    this.#heldUntilMs = untilMs;
+    time.at(untilMs, () => {
+      if (this.#heldUntilMs <= time.nowMs) this.release();
+    });
+  }
+
+  /** It goes on now, with what waits, in its order. */
+  release(): void {
+    const { time } = this.#air;
+    this.#heldUntilMs = 0;
+    for (const act of this.#waiting.splice(0)) time.at(time.nowMs, () => this.whenReleased(act));
+  }
+
+  whenReleased(act: () => void): void {
+    if (this.#heldUntilMs > this.#air.time.nowMs) this.#waiting.push(act);
+    else act();
+  }
 
   /** Notices peers that came and went. */
   look(): void {
@@ -149,12 +170,11 @@ export class VirtualNetwork implements Network {
   #carry(passage: Omit<Passage, 'topic'>, arrive: () => void): void {
     const [delayMs] = this.#air.route({ ...passage, topic: null });
     if (delayMs === undefined) return;
-    const land = (): void => {
-      const heldUntilMs = this.#air.peers.get(passage.to)?.heldUntilMs ?? 0;
-      if (heldUntilMs > this.#air.time.nowMs) this.#air.time.at(heldUntilMs, land);
-      else arrive();
-    };
-    this.#air.time.timers.set(delayMs, land);
+    this.#air.time.timers.set(delayMs, () => {
+      const receiver = this.#air.peers.get(passage.to);
+      if (receiver === undefined) arrive();
+      else receiver.whenReleased(arrive);
+    });
   }
 
   async #ask(peerId: string, protocol: string, body: Uint8Array): Promise<Uint8Array> {
@@ -185,12 +205,11 @@ export class VirtualNetwork implements Network {
       .slice(0, options.limit);
 
   /** A gossip message arrives: validated here, and relayed when accepted. */
-  async deliver(from: string, topic: string, message: Uint8Array): Promise<void> {
-    const { time } = this.#air;
-    if (this.heldUntilMs > time.nowMs) {
-      time.at(this.heldUntilMs, () => void this.deliver(from, topic, message));
-      return;
-    }
+  deliver(from: string, topic: string, message: Uint8Array): void {
+    this.whenReleased(() => void this.#receive(from, topic, message));
+  }
+
+  async #receive(from: string, topic: string, message: Uint8Array): Promise<void> {
     const receive = this.#topics.get(topic);
     if (!this.isUp || receive === undefined || !this.#isNew(topic, message)) return;
     const verdict = await receive(from, message);
@@ -214,7 +233,7 @@ export class VirtualNetwork implements Network {
     const { time, peers } = this.#air;
     for (const delayMs of this.#air.route({ from: this.peerId, to: other, topic, message })) {
       time.timers.set(delayMs, () => {
-        if (this.#air.connected(this.peerId, other)) void peers.get(other)?.deliver(this.peerId, topic, message);
+        if (this.#air.connected(this.peerId, other)) peers.get(other)?.deliver(this.peerId, topic, message);
       });
     }
   }

@@ -183,15 +183,13 @@ export class VirtualWorld {
   /** A dead process's timers must not act for the living one; those of a paused one wait. */
   #timersOf(one: Inhabitant, network: VirtualNetwork): World['timers'] {
     const { life } = one;
-    const run = (callback: () => void): void => {
-      if (one.life !== life) return;
-      if (network.heldUntilMs > this.time.nowMs) this.time.at(network.heldUntilMs, () => run(callback));
-      else callback();
-    };
     return {
       set: (delayMs, callback) => {
         let cancelled = false;
-        const timer = this.time.timers.set(delayMs, () => run(() => cancelled || callback()));
+        const run = (): void => {
+          if (one.life === life && !cancelled) callback();
+        };
+        const timer = this.time.timers.set(delayMs, () => network.whenReleased(run));
         return {
           cancel: () => {
             cancelled = true;
