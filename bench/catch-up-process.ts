@@ -51,6 +51,7 @@ const sync = new BlockSync(
     signer: seedSigner(keys),
     log: silent,
     onBehind: () => {},
+    isAtWork: () => false,
     fatal: (error) => {
       process.stderr.write(`${String(error)}\n`);
       process.exit(1);

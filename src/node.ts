@@ -166,7 +166,14 @@ function syncOf({ identity, deps, serving, duty }: Parts): BlockSync {
         return duty.isOn ? nodeId : null;
       },
     },
-    { ...deps.world, ...deps, signer: keys.signer, head: serving.head, onBehind: (height) => duty.engine?.foundBehind(height) },
+    {
+      ...deps.world,
+      ...deps,
+      signer: keys.signer,
+      head: serving.head,
+      onBehind: (height) => duty.engine?.foundBehind(height),
+      isAtWork: () => duty.engine?.isAtWork === true,
+    },
   );
 }
 

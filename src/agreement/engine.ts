@@ -148,6 +148,11 @@ export class Engine {
     return this.#machine;
   }
 
+  /** False while the height waits for something to propose. */
+  get isAtWork(): boolean {
+    return this.#machine.consensus.step !== 'waiting';
+  }
+
   get validators(): ValidatorSet {
     return this.#machine.validators;
   }
@@ -177,7 +182,7 @@ export class Engine {
 
   /** There may be something to decide: looks, and wakes the machine if so. */
   wake(): void {
-    if (this.#machine.consensus.step === 'waiting' && this.#deps.source.wanted()) this.#tell(this.height, { kind: 'valueWanted' });
+    if (!this.isAtWork && this.#deps.source.wanted()) this.#tell(this.height, { kind: 'valueWanted' });
   }
 
   value(id: ValueId): Block | null {

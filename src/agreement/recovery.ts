@@ -77,10 +77,9 @@ export class Recovery {
     const now = `${engine.height}/${consensus.round}/${consensus.step}`;
     this.#still = now === this.#last ? this.#still + 1 : 0;
     this.#last = now;
-    const isIdle = consensus.step === 'waiting';
-    this.#undecided = isIdle || engine.height !== this.#height ? 0 : this.#undecided + 1;
+    this.#undecided = !engine.isAtWork || engine.height !== this.#height ? 0 : this.#undecided + 1;
     this.#height = engine.height;
-    if (isIdle) {
+    if (!engine.isAtWork) {
       engine.wake();
       return;
     }

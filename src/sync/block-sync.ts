@@ -49,6 +49,8 @@ export interface BlockSyncDeps {
   readonly fatal: (error: unknown) => void;
   /** Others are at this height or above it, and this node is not. Never more than a step beyond what was proven: hints are no proof. */
   readonly onBehind: (height: number) => void;
+  /** A validator's height is at work: if it stays so, others may have decided it. */
+  readonly isAtWork: () => boolean;
 }
 
 export class BlockSync {
@@ -65,9 +67,11 @@ export class BlockSync {
   #behindSinceMs: number | null = null;
   #statusSentMs = 0;
   #askedMs = 0;
+  /** The head at the last tick. */
+  #lastHeight = 0;
   #turn = 0;
-  /** After a run that brought nothing: whoever lies about heights must not keep this node asking without a pause. */
-  #restUntilMs = 0;
+  /** When a run brought nothing: whoever lies about heights must not keep this node asking without a pause. */
+  #restsSinceMs = 0;
 
   constructor(options: BlockSyncOptions, deps: BlockSyncDeps) {
     this.#options = options;
@@ -85,7 +89,10 @@ export class BlockSync {
     );
     network.onPeerChange((peer, connected) => {
       if (connected) void this.#askStatus(peer);
-      else this.#peers.delete(peer);
+      else {
+        this.#peers.delete(peer);
+        this.#catchUp?.hasLeft(peer);
+      }
     });
     for (const peer of network.peers()) void this.#askStatus(peer.peerId);
     head.onCommit(() => this.#announce());
@@ -122,8 +129,11 @@ export class BlockSync {
 
   #schedule(): void {
     this.#timer = this.#deps.timers.set(TICK_MS, () => {
-      if (this.#deps.clock.nowMs() - this.#statusSentMs >= STATUS_MS) this.#announce();
-      this.#askRound();
+      if (this.#since(this.#statusSentMs) >= STATUS_MS) this.#announce();
+      const { head, isAtWork } = this.#deps;
+      const isStuck = isAtWork() && head.height === this.#lastHeight;
+      this.#lastHeight = head.height;
+      this.#askRound(isStuck ? TICK_MS : STATUS_MS);
       this.#look();
       this.#schedule();
     });
@@ -162,10 +172,9 @@ export class BlockSync {
   }
 
   /** Asks a few peers where they stand, others the next time: gossip doesn't tell whose status it brings. */
-  #askRound(): void {
-    const nowMs = this.#deps.clock.nowMs();
-    if (nowMs - this.#askedMs < STATUS_MS) return;
-    this.#askedMs = nowMs;
+  #askRound(everyMs: number): void {
+    if (this.#since(this.#askedMs) < everyMs) return;
+    this.#askedMs = this.#deps.clock.nowMs();
     const peers = this.#deps.network.peers();
     const asked = peers.map((_, index) => peers[(this.#turn + index) % peers.length]).slice(0, PEERS_ASKED);
     this.#turn += asked.length;
@@ -206,8 +215,8 @@ export class BlockSync {
     }
     this.#behindSinceMs ??= clock.nowMs();
     const patient = this.#options.nodeId !== null && target === head.height + 1;
-    if (patient && clock.nowMs() - this.#behindSinceMs < VALIDATOR_GRACE_MS) return;
-    if (this.#catchUp !== null || this.#stopped || clock.nowMs() < this.#restUntilMs) return;
+    if (patient && this.#since(this.#behindSinceMs) < VALIDATOR_GRACE_MS) return;
+    if (this.#catchUp !== null || this.#stopped || this.#since(this.#restsSinceMs) < TICK_MS) return;
     this.#deps.onBehind(head.height + 1);
     this.#run(target)
       .catch((error: unknown) => {
@@ -237,8 +246,14 @@ export class BlockSync {
     this.#catchUp = catchUp;
     await catchUp.run();
     if (head.height > from) log.info({ from, to: head.height, target }, 'caught up');
-    else this.#restUntilMs = this.#deps.clock.nowMs() + TICK_MS;
+    else this.#restsSinceMs = this.#deps.clock.nowMs();
     for (const peer of catchUp.spent) this.#disbelieve(peer);
+  }
+
+  /** Time gone by; for ever where the clock was put back, or nothing would be done until it is as late again. */
+  #since(thenMs: number): number {
+    const goneMs = this.#deps.clock.nowMs() - thenMs;
+    return goneMs < 0 ? Number.POSITIVE_INFINITY : goneMs;
   }
 
   /** Only while it is connected: the claim of one who has gone would stand for ever. */

@@ -1,8 +1,8 @@
 /**
  * One run of catching up: a window of pages, each asked of some peer, several at once; pages are verified while those before them are being
  * committed, and committed in order. SPEC §9.4. Who gives something bad is not asked again in this run, who gives nothing only once it says
- * that it has more; a page that does not come is asked of another peer as well. Ends when nobody has more; whatever peers say, it holds a
- * bounded number of pages.
+ * that it has more; a page that does not come is asked of another peer as well. Ends when nobody has more, or nothing is committed for long;
+ * whatever peers say, it holds a bounded number of pages.
  */
 
 import type { Random, Timer, Timers } from '../ports.ts';
@@ -17,6 +17,8 @@ const WINDOW_PAGES = 4;
 const REQUESTS_PER_PEER = 2;
 /** After this the page that all others wait for is asked of a second peer. */
 const HEDGE_MS = 1_000;
+/** Without a block for so long a run ends, and with it all that it believes of peers. Longer than a page may take. */
+const STALLED_MS = 15_000;
 
 export interface CatchUpDeps extends CommitPageDeps, FetchPageDeps {
   readonly timers: Timers;
@@ -56,13 +58,18 @@ export class CatchUp {
   #slots: readonly Slot[] = [];
   /** Gave nothing, or something bad. */
   readonly #spent = new Set<string>();
-  /** Gave something bad. */
+  /** Gave something bad, or did not answer a second time: they stay spent. */
   readonly #bad = new Set<string>();
-  /** Were overtaken: asked only for want of others. */
+  /** Did not answer once. */
+  readonly #silent = new Set<string>();
+  /** Were overtaken, or gave little where they said they had much: asked only for want of others. */
   readonly #slow = new Set<string>();
+  /** A page of theirs came. */
+  readonly #givers = new Set<string>();
   /** As many blocks as the last answers held. */
   #span = PAGE_BLOCKS;
   #stopped = false;
+  #patience: Timer | null = null;
   #failure: Error | null = null;
   #wake: () => void = () => {};
 
@@ -77,26 +84,44 @@ export class CatchUp {
 
   /** This peer was asked where it is, and has more than this node: if it gave nothing before, it is asked for blocks again. */
   hasMore(peer: string): void {
-    if (!this.#bad.has(peer) && this.#spent.delete(peer)) this.#wake();
+    if (this.#bad.has(peer)) return;
+    this.#spent.delete(peer);
+    this.#wake();
+  }
+
+  /** The connection is gone, and with it what was asked over it; should it come back, the peer may be asked anew. */
+  hasLeft(peer: string): void {
+    for (const slot of this.#slots) slot.attempts = slot.attempts.filter((one) => one.peer !== peer);
+    this.#wake();
   }
 
   stop(): void {
     this.#stopped = true;
+    this.#patience?.cancel();
     for (const slot of this.#slots) for (const { abort } of slot.attempts) abort.abort();
     this.#wake();
   }
 
   async run(): Promise<void> {
     const { head, goal } = this.#deps;
-    while (!this.#stopped && (head.height < goal(this.#spent) || this.#slots.some(({ page }) => page !== null))) {
-      this.#fill();
-      const [first] = this.#slots;
-      if (first === undefined || (first.page === null && first.attempts.length === 0)) break;
-      if (first.page === null || !first.isSeen) await this.#event();
-      else if (!(await this.#commit(first, first.page))) break;
+    this.#waitPatiently();
+    try {
+      while (!this.#stopped && (head.height < goal(this.#spent) || this.#slots.some(({ page }) => page !== null))) {
+        this.#fill();
+        const [first] = this.#slots;
+        if (first === undefined || (first.page === null && first.attempts.length === 0)) break;
+        if (first.page === null || !first.isSeen) await this.#event();
+        else if (!(await this.#commit(first, first.page))) break;
+      }
+    } finally {
+      this.stop();
     }
-    this.stop();
     if (this.#failure !== null) throw this.#failure;
+  }
+
+  #waitPatiently(): void {
+    this.#patience?.cancel();
+    this.#patience = this.#deps.timers.set(STALLED_MS, () => this.stop());
   }
 
   /** Until a page came, or did not. */
@@ -110,7 +135,10 @@ export class CatchUp {
   async #commit(slot: Slot, page: GivenPage): Promise<boolean> {
     const { peer, blocks } = page;
     const { outcome, committed } = await commitPage(this.#deps, { peer, blocks });
-    if (committed > 0) this.#deps.onGiven(peer);
+    if (committed > 0) {
+      this.#deps.onGiven(peer);
+      this.#waitPatiently();
+    }
     this.#slots = this.#slots.filter((one) => one !== slot);
     if (outcome === 'bad') this.#forsake(peer);
     return outcome !== 'stuck';
@@ -129,8 +157,9 @@ export class CatchUp {
     const end = goal(this.#spent);
     const slots: Slot[] = [];
     let cursor = head.height + 1;
-    // What is here is good for as much as it holds, whatever has become of its giver.
-    for (const slot of this.#slots.filter((one) => endOf(one) > head.height && (one.page !== null || one.from <= end))) {
+    // What is here is good for as much as it holds, whatever has become of its giver; what nobody is asked for is cut anew.
+    const isKept = (one: Slot): boolean => one.page !== null || (one.attempts.length > 0 && one.from <= end);
+    for (const slot of this.#slots.filter((one) => endOf(one) > head.height && isKept(one))) {
       for (; cursor < slot.from; cursor = endOf(slots.at(-1)) + 1) slots.push(slotOf(cursor, Math.min(this.#span, slot.from - cursor)));
       slots.push(slot);
       cursor = endOf(slot) + 1;
@@ -165,19 +194,32 @@ export class CatchUp {
     const { from, max } = slot;
     const page = await fetchPage(this.#deps, { peer, from, max, signal: abort.signal });
     timer.cancel();
+    const isAwaited = slot.attempts.includes(attempt);
     slot.attempts = slot.attempts.filter((one) => one !== attempt);
     if (abort.signal.aborted) return;
     if (page !== null) this.#deps.onClaim(peer, page.height);
-    if (page === null || page.blocks.length === 0) this.#spent.add(peer);
-    else if (slot.page === null) await this.#take(slot, { ...page, peer });
+    if (page === null && isAwaited) this.#onSilence(peer);
+    if (page?.blocks.length === 0) this.#spent.add(peer);
+    else if (page !== null && slot.page === null) await this.#take(slot, { ...page, peer });
     this.#wake();
+  }
+
+  /** Forgiven once: the question or the answer may have been lost. */
+  #onSilence(peer: string): void {
+    this.#spent.add(peer);
+    this.#slow.add(peer);
+    if (this.#silent.has(peer)) this.#bad.add(peer);
+    this.#silent.add(peer);
   }
 
   /** Those asked for the same page were slower. */
   async #take(slot: Slot, page: GivenPage): Promise<void> {
     const { length } = page.blocks;
     slot.page = page;
-    this.#span = length < slot.max && page.height > endOf(slot) ? length : Math.min(PAGE_BLOCKS, this.#span * 2);
+    this.#givers.add(page.peer);
+    const isShort = length < slot.max && page.height > endOf(slot);
+    if (isShort) this.#slow.add(page.peer);
+    this.#span = isShort ? length : Math.min(PAGE_BLOCKS, this.#span * 2);
     for (const other of slot.attempts) {
       this.#slow.add(other.peer);
       other.abort.abort();
@@ -186,7 +228,7 @@ export class CatchUp {
     slot.isSeen = true;
   }
 
-  /** By chance among the best: ahead, quick, and little asked. For the next page anybody will do. */
+  /** By chance among the best: ahead, quick or at least known to give, and little asked. For the next page anybody will do. */
   #pick(slot: Slot): string | null {
     const { network, head, random, claimOf } = this.#deps;
     const asked = (peer: string): number => this.#slots.flatMap(({ attempts }) => attempts).filter((one) => one.peer === peer).length;
@@ -197,8 +239,9 @@ export class CatchUp {
       .filter((peer) => slot.attempts.every((one) => one.peer !== peer));
     const ahead = free.filter((peer) => claimOf(peer) >= slot.from);
     const able = ahead.length > 0 || slot.from > head.height + 1 ? ahead : free;
-    const quick = able.filter((peer) => !this.#slow.has(peer));
-    const willing = quick.length > 0 ? quick : able;
+    const rank = (peer: string): number => (this.#slow.has(peer) ? (this.#givers.has(peer) ? 1 : 2) : 0);
+    const best = Math.min(...able.map(rank));
+    const willing = able.filter((peer) => rank(peer) === best);
     const least = Math.min(...willing.map(asked));
     const choice = willing.filter((peer) => asked(peer) === least);
     return choice[Math.floor(random.next() * choice.length)] ?? null;

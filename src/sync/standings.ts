@@ -44,7 +44,9 @@ export class Standings {
     const node = digestToHex(status.nodeId);
     const known = this.#claims.get(node);
     const heardMs = clock.nowMs();
-    if (known !== undefined && (status.timeMs <= known.timeMs || heardMs - known.heardMs < SPACING_MS)) return 'ignore';
+    // A clock that was put back makes the gap less than nothing.
+    const gapMs = known === undefined ? SPACING_MS : heardMs - known.heardMs;
+    if (known !== undefined && (status.timeMs <= known.timeMs || (gapMs >= 0 && gapMs < SPACING_MS))) return 'ignore';
     const valid = await verdictOn(verifier, { publicKey, message: statusPayload(chainId, status), signature: status.signature });
     if (valid !== true) return valid === null ? 'ignore' : 'reject';
     this.#claims.set(node, { height: status.height, timeMs: status.timeMs, heardMs });

@@ -238,21 +238,6 @@ t.test('a peer that never answers, or slowly, is overtaken within seconds; alone
   t.same(alone.punished(), []);
 });
 
-t.test('a peer that had nothing and has it now is asked again while another keeps silent', async (t) => {
-  const world = new FollowerWorld(network, 75);
-  let has = 1;
-  await world.play({ status: () => has, blocks: (from, max) => (has === 1 ? pageOf([], from, max) : pageOf(chain, from, max)) });
-  await world.play({ status: () => BLOCKS, blocks: () => null });
-  world.time.timers.set(3_000, () => {
-    has = BLOCKS;
-  });
-  const startedMs = world.time.nowMs;
-  await world.start();
-  t.ok(await world.reaches(chain, 30_000));
-  t.ok(world.time.nowMs - startedMs < 9_000, `after ${world.time.nowMs - startedMs} ms, before the silent one's time-out`);
-  t.same(world.punished(), []);
-});
-
 t.test('who has caught up gives what it has to the next one, even while it is catching up itself', async (t) => {
   const world = new FollowerWorld(network, 80);
   await world.play({ ...honest(chain), answerMs: 50 });

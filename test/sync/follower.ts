@@ -114,6 +114,7 @@ export class FollowerWorld {
         log: silent,
         fatal: (error) => this.fatals.push(error),
         onBehind: () => {},
+        isAtWork: () => false,
       },
     );
     this.#own = { head, sync, network };
