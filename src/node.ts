@@ -3,7 +3,7 @@
  * nothing else puts the parts together. Docs: docs/ARCHITECTURE.md.
  */
 
-import { activeNodes, type Block, type Digest, nodeIdOf, type Sha256, sameBytes } from '../chain/index.ts';
+import { activeNodes, type Block, type Digest, digestToHex, nodeIdOf, nodeOf, type Sha256, sameBytes } from '../chain/index.ts';
 import { type BlobStore, type Library, type Staging, serveTransfers } from '../registry/index.ts';
 import { type Agreement, type Identity, openAgreement } from './agreeing.ts';
 import type { Engine } from './agreement/engine.ts';
@@ -187,8 +187,9 @@ function followCommits(parts: Parts, version: VersionWatch): void {
     agreement.verdicts.blockCommitted(block);
     duty.pool?.blockCommitted(block);
     agreement.marks.settle(block.transactions.flatMap((transaction) => transaction.claims)).catch(deps.fatal);
-    deps.metrics.blockCommitted({ operations: logLeaves.length, round });
+    deps.metrics.blockCommitted({ operations: logLeaves.length, round, evidence: block.evidence.length });
     deps.log.info({ height, operations: logLeaves.length, round }, 'block committed');
+    tellGuilty(block, parts);
     void settleFiles(block, { isAuthority: duty.isOn, ...parts, ...deps });
     if (rotatesNetworkKey(block, identity.nodeId))
       deps.log.warn({ height }, 'the network key of this node was rotated: restart it, and it takes the new one');
@@ -202,6 +203,18 @@ function followCommits(parts: Parts, version: VersionWatch): void {
       deps.fatal(error);
     }
   });
+}
+
+/** On every node, mirrors too: who has signed two things in one place, as the chain has it from now on. */
+function tellGuilty({ header, evidence }: Block, { deps, serving }: Parts): void {
+  for (const { first } of evidence) {
+    const { nodeId, height, round } = first;
+    const name = nodeOf(serving.head.view.state, nodeId)?.node.name ?? null;
+    deps.log.error(
+      { recordedAt: header.height, nodeId: digestToHex(nodeId), name, height, round },
+      'an authority signed two things in one place: the chain has the evidence',
+    );
+  }
 }
 
 function rotatesNetworkKey({ transactions }: Block, nodeId: Digest): boolean {

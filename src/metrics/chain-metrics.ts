@@ -16,6 +16,7 @@ export function chainMetrics(
   const artifacts = new Gauge({ name: 'cairn_chain_artifacts', help: 'Live package versions on the chain.', registers });
   const commits = new Counter({ name: 'cairn_chain_commits_total', help: 'Blocks committed since the node started.', registers });
   const operations = new Counter({ name: 'cairn_chain_operations_total', help: 'Operations committed since the node started.', registers });
+  const evidence = new Counter({ name: 'cairn_chain_evidence_total', help: 'Evidence committed since the node started.', registers });
   const late = new Counter({ name: 'cairn_chain_late_commits_total', help: 'Blocks committed in a round after the first.', registers });
   const latency = new Histogram({
     name: 'cairn_chain_commit_latency_seconds',
@@ -28,6 +29,7 @@ export function chainMetrics(
       blockCommitted: (block) => {
         commits.inc();
         operations.inc(block.operations);
+        evidence.inc(block.evidence);
         if (block.round > 0) late.inc();
       },
       commitLatency: (durationMs) => latency.observe(durationMs / 1000),

@@ -37,7 +37,7 @@ export interface Metrics {
   /** Names where gauges are read from at each scrape; the last one named counts. */
   readonly observe: (read: () => GaugeReading | Promise<GaugeReading>) => void;
   /** One block committed, with this many operations, in this round. */
-  readonly blockCommitted: (block: { readonly operations: number; readonly round: number }) => void;
+  readonly blockCommitted: (block: { readonly operations: number; readonly round: number; readonly evidence: number }) => void;
   /** From a claim's submission on this node to its commit, seen here. */
   readonly commitLatency: (durationMs: number) => void;
   readonly roundStarted: () => void;

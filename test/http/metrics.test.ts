@@ -80,7 +80,7 @@ t.test('gauges are what the node says at the scrape', async (t) => {
 t.test('counters count, durations become seconds', async (t) => {
   const service = createMetrics({ nowMs: () => 0, processMetrics: false, version: '1' });
   const { metrics } = service;
-  metrics.blockCommitted({ operations: 3, round: 1 });
+  metrics.blockCommitted({ operations: 3, round: 1, evidence: 2 });
   metrics.commitLatency(40);
   metrics.voteReceived('precommit');
   metrics.evidenceSeen('duplicateVote');
@@ -101,6 +101,7 @@ t.test('counters count, durations become seconds', async (t) => {
     'cairn_chain_commits_total 1',
     'cairn_chain_operations_total 3',
     'cairn_chain_late_commits_total 1',
+    'cairn_chain_evidence_total 2',
     'cairn_chain_commit_latency_seconds_sum 0.04',
     'cairn_consensus_votes_total{type="precommit"} 1',
     'cairn_consensus_votes_total{type="prevote"} 0',

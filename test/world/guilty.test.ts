@@ -36,7 +36,7 @@ async function voteTwice(world: VirtualWorld, guilty: Inhabitant): Promise<Hosti
 }
 
 async function withGuilty(t: Test, removeGuilty: boolean): Promise<{ readonly world: VirtualWorld; readonly guilty: Inhabitant }> {
-  const world = new VirtualWorld({ seed: 81, authorities: 4, mirrors: 0, signatures: keyedHashes(), parameters: { removeGuilty } });
+  const world = new VirtualWorld({ seed: 81, authorities: 4, mirrors: 1, signatures: keyedHashes(), parameters: { removeGuilty } });
   await world.startAll();
   const guilty = world.inhabitants[3];
   if (guilty === undefined) throw new Error('expected four');
@@ -60,6 +60,14 @@ t.test('evidence is on the chain once, with a line in the log, and an operator f
     t.ok(
       one.lines.some(({ level, message }) => level === 'error' && message === 'evidence of a duplicateVote'),
       `${one.name} says so`,
+    );
+  }
+  const told = 'an authority signed two things in one place: the chain has the evidence';
+  for (const one of world.inhabitants.filter(({ node }) => node !== null)) {
+    t.match(
+      one.lines.filter(({ message }) => message === told).map(({ fields }) => fields),
+      [{ recordedAt: 2, nodeId: digestToHex(guilty.nodeId), name: 'node4', height: 1, round: 0 }],
+      `${one.name} says so, once`,
     );
     const found = await drive(world, one.node?.operations.evidence({ after: null, limit: 100 }));
     const nodeId = digestToHex(guilty.nodeId);
