@@ -32,14 +32,16 @@ t.test('every invariant has a mutant that trips it', { timeout: TIMEOUT_MS }, as
     const lens = mutant.lens?.();
     const outcome = await simulate(mutantPlan(drawPlan(1), mutant), {
       ...(lens === undefined ? {} : { lens }),
-      only: mutant.trips,
+      until: mutant.trips,
       mutate: (world) => {
         undo = mutant.mutate?.(world);
       },
     });
     if (typeof undo === 'function') undo();
     t.equal(outcome.violation?.invariant ?? null, mutant.trips, `${mutant.name}: ${outcome.violation?.detail ?? 'nobody saw it'}`);
-    t.comment(`${mutant.trips.padEnd(28)} ${mutant.name}, after ${outcome.violation?.atMs.toFixed(0)} ms`);
+    const others = outcome.broken.filter((name) => name !== mutant.trips);
+    const before = others.length === 0 ? '' : `, before it: ${others.join(', ')}`;
+    t.comment(`${mutant.trips.padEnd(28)} ${mutant.name}, after ${outcome.violation?.atMs.toFixed(0)} ms${before}`);
   }
 });
 
@@ -47,7 +49,7 @@ t.test('a failing plan is shrunk to what it needs', { timeout: TIMEOUT_MS }, asy
   const mutant = MUTANTS.find(({ trips }) => trips === 'lock discipline');
   if (mutant === undefined) throw new Error('expected a mutant without locks');
   const drawn = drawPlan(1);
-  const options = { only: mutant.trips, mutate: mutant.mutate ?? ((): undefined => undefined) };
+  const options = { until: mutant.trips, mutate: mutant.mutate ?? ((): undefined => undefined) };
   const failed = await simulate({ ...mutantPlan(drawn, mutant), faults: drawn.faults, rivals: 0.2, mirrors: 1 }, options);
   t.equal(failed.violation?.invariant, mutant.trips);
   const { plan, violation } = await shrink(failed, options);

@@ -25,6 +25,9 @@ export const WANTED = [
   'key rotated',
   'vote of a removed validator',
   'rival claims',
+  'version removed',
+  'removal disputed',
+  'endorsement refused: the word is given',
   'fetched by block sync',
   'log replayed',
   'silent: another signature stands',
@@ -45,6 +48,7 @@ const OF_LOG: Readonly<Record<string, string>> = {
   'the write-ahead log of a height this node signed at is gone: it keeps silent there': 'silent: log gone',
   'proposal not timely': 'untimely proposal',
   'proposal refused': 'proposal refused',
+  'other content is endorsed for this key': 'endorsement refused: the word is given',
   'a proposal came without its transactions': 'proposal without its transactions',
   'a value of this height is no longer at hand': 'value no longer at hand',
   'a peer sent a block that is not of this chain': 'bad block refused',
@@ -61,7 +65,9 @@ export class Coverage {
   readonly #places = new Map<string, Place>();
   readonly #locks = new Map<string, { readonly height: number; readonly value: string }>();
 
+  /** What did not happen has no entry. */
   count(what: string, times = 1): void {
+    if (times === 0) return;
     this.counts.set(what, (this.counts.get(what) ?? 0) + times);
   }
 
@@ -72,6 +78,7 @@ export class Coverage {
   see(fact: Fact): void {
     if (fact.kind === 'committed') this.#committed(fact);
     if (fact.kind === 'vote') this.#voted(fact);
+    if (fact.kind === 'endorsement') this.count('endorsements');
     if (fact.kind === 'proposal' && fact.message.proposal.validRound !== null && fact.message.attempt === 0)
       this.count('proposal made again');
     if (fact.kind === 'position') this.#moved(fact);

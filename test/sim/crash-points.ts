@@ -35,6 +35,20 @@ export function installCrashPoints(world: VirtualWorld, one: Inhabitant, strike:
     return other.constructor === MemoryKeyValueStore ? new Store({}, other.snapshot()) : other;
   };
   one.chainStore = one.openStore(one.chainStore.snapshot());
+  class NodeStore extends MemoryKeyValueStore {
+    override async write(batch: readonly KeyValueWrite[]): Promise<void> {
+      const isWord = batch.some(({ key, value }) => key.startsWith('endorsed|') && value !== null);
+      if (isWord) await pass('before the endorsement is written');
+      await super.write(batch);
+      if (isWord) await pass('after the endorsement is written');
+    }
+  }
+  const { openNodeStore } = one;
+  one.openNodeStore = (entries) => {
+    const other = openNodeStore(entries);
+    return other.constructor === MemoryKeyValueStore ? new NodeStore({}, other.snapshot()) : other;
+  };
+  one.nodeStore = one.openNodeStore(one.nodeStore.snapshot());
   const { seenFiles, seenNetwork } = one;
   one.seenFiles = (files) => filesWith(seenFiles(files), pass);
   one.seenNetwork = (network) => networkWith(seenNetwork(network), network, { world, strike });

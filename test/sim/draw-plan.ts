@@ -48,6 +48,7 @@ export function drawPlan(seed: number): Plan {
     liars,
     faults: faults.sort((left, right) => left.atMs - right.atMs),
     changes: drawChanges(random, { authorities, stormMs, liars }),
+    removalsMs: random.chance(0.4) ? 500 + random.below(3_500) : 0,
   };
 }
 
@@ -63,8 +64,7 @@ function drawPowerCuts(random: SeededRandom, of: { readonly node: number; readon
 }
 
 /**
- * Who leaves: only where the smaller set bears as many faulty nodes as the larger, and rather a liar than another, so that a removed one
- * votes on. Who gets a new key: an honest one that stays.
+ * Who leaves: only where the smaller set can spare one, and always who is to vote on after it. Who gets a new key: an honest one that stays.
  */
 function drawChanges(random: SeededRandom, of: Pick<Plan, 'authorities' | 'stormMs' | 'liars'>): Plan['changes'] {
   const { authorities, stormMs, liars } = of;
@@ -73,10 +73,10 @@ function drawChanges(random: SeededRandom, of: Pick<Plan, 'authorities' | 'storm
     forMs: 1_000 + Math.floor(random.exponential(stormMs / 3)),
   });
   const changes: Plan['changes'][number][] = [];
-  if (faultyOf(authorities - 1) === faultyOf(authorities) && random.chance(0.7)) {
-    const [liar] = liars;
-    const node = liar !== undefined && random.chance(0.5) ? liar.node : random.below(authorities);
-    changes.push({ kind: 'leave', ...times(), node });
+  const removed = liars.find(({ kind }) => kind === 'removed voter');
+  if (canSpareOne(authorities) && (removed !== undefined || random.chance(0.7))) {
+    const liar = removed ?? (random.chance(0.5) ? liars[0] : undefined);
+    changes.push({ kind: 'leave', ...times(), node: liar?.node ?? random.below(authorities) });
   }
   if (random.chance(0.3)) {
     const staying = range(authorities).filter((node) => ![...liars, ...changes].some((other) => other.node === node));
@@ -88,7 +88,13 @@ function drawChanges(random: SeededRandom, of: Pick<Plan, 'authorities' | 'storm
 function drawLiars(random: SeededRandom, authorities: number): Plan['liars'] {
   const count = random.chance(0.3) ? 0 : 1 + random.below(faultyOf(authorities));
   const nodes = shuffled(random, range(authorities)).slice(0, count);
-  return nodes.map((node) => ({ node, kind: pick(random, LIAR_KINDS) }));
+  const kinds = LIAR_KINDS.filter((kind) => kind !== 'removed voter' || canSpareOne(authorities));
+  return nodes.map((node) => ({ node, kind: pick(random, kinds) }));
+}
+
+/** Whether a set with one less bears as many faulty nodes. */
+function canSpareOne(authorities: number): boolean {
+  return faultyOf(authorities - 1) === faultyOf(authorities);
 }
 
 /** Mild weather is the rule, so that most seeds get far; `harshness` scales the worst. */

@@ -30,6 +30,10 @@ export type Fact =
   /** A vote, said by its own signer; `isSynced` = its signature is safe on the signer's disk. */
   | { readonly kind: 'vote'; readonly name: string; readonly vote: SignedVote; readonly isSynced: boolean }
   | { readonly kind: 'proposal'; readonly name: string; readonly message: ProposalMessage; readonly isSynced: boolean }
+  /** A candidate, said by its own author; `slots`: what each of its claims would change, and from which state. */
+  | { readonly kind: 'candidate'; readonly name: string; readonly id: string; readonly slots: readonly string[]; readonly attempt: number }
+  /** An endorsement, said by its own signer. */
+  | { readonly kind: 'endorsement'; readonly name: string; readonly id: string; readonly expiresMs: number; readonly atMs: number }
   | Committed
   /** A process began, on what its disk held. */
   | { readonly kind: 'started'; readonly name: string; readonly tip: Standing; readonly lock: Lock | null }

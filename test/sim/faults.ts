@@ -6,7 +6,6 @@
 import { ChainStoreError } from '../../chain/store/index.ts';
 import { SIGN_STATE_FILE } from '../../genesis/index.ts';
 import type { Inhabitant } from '../world/inhabitant.ts';
-import { MemoryKeyValueStore } from '../world/memory-key-value-store.ts';
 import type { SeededRandom } from '../world/seeded-random.ts';
 import type { VirtualWorld } from '../world/world.ts';
 import { installCrashPoints } from './crash-points.ts';
@@ -41,6 +40,8 @@ export class Hand {
   /** Their disks were damaged: they may fail, and are emptied when they do. */
   readonly #damaged = new Set<Inhabitant>();
   readonly #ups = new Map<Inhabitant, number>();
+  /** Their clocks were changed. */
+  readonly #misled = new Set<Inhabitant>();
   #healed = false;
   /** Faults so far. */
   happened = 0;
@@ -68,6 +69,7 @@ export class Hand {
     this.#healed = true;
     this.#armed.clear();
     this.#sky.clear();
+    for (const one of this.#misled) one.clockErrorMs = right;
     for (const one of this.#world.inhabitants) {
       one.network?.release();
       if (this.#ups.has(one)) this.#up(one);
@@ -158,8 +160,8 @@ export class Hand {
 
   #setClock(one: Inhabitant, errorMs: () => number, forMs: number): void {
     const { time } = this.#world;
-    const right = (): number => 0;
     one.clockErrorMs = errorMs;
+    this.#misled.add(one);
     time.at(time.nowMs + forMs, () => {
       if (one.clockErrorMs === errorMs) one.clockErrorMs = right;
     });
@@ -200,7 +202,7 @@ export class Hand {
     }
     if (what === 'everything') {
       one.chainStore = one.openStore(new Map());
-      one.nodeStore = new MemoryKeyValueStore();
+      one.nodeStore = one.openNodeStore(new Map());
       this.#damaged.delete(one);
     }
     this.#notes.wiped(one, what === 'everything' ? 0 : null);
@@ -250,6 +252,10 @@ export class Hand {
     const sizeBytes = path === undefined ? 0 : (one.files.durable(path)?.length ?? 0);
     if (path !== undefined && sizeBytes > 0) one.files.flipBit(path, this.#random.below(sizeBytes * 8));
   }
+}
+
+function right(): number {
+  return 0;
 }
 
 /** Out of a chain store's keys, where a block stands under `b|` and its height: docs/SPEC.md §5. */

@@ -24,6 +24,7 @@ export const FOUND: readonly Found[] = [
       pace: 0.1,
       loadMs: 242,
       rivals: 0,
+      removalsMs: 0,
       stormMs: 22175,
       weather: {
         law: 'exponential',

@@ -9,7 +9,7 @@ import type { SignedItem } from '../../src/ports.ts';
 import type { Committed, Fact } from './facts.ts';
 import { claimsCommitted, convergence, nothingLost, progress, promptDecision } from './liveness-invariants.ts';
 import type { SetBook } from './set-book.ts';
-import { lockDiscipline, singleSignature } from './vote-invariants.ts';
+import { lockDiscipline, singleEndorsement, singleSignature } from './vote-invariants.ts';
 
 /** What is known of the network before it begins. */
 export interface Terms {
@@ -47,6 +47,7 @@ const JUDGES: Readonly<Record<string, (terms: Terms) => Judge>> = {
   validity,
   'sound certificates': soundCertificates,
   'single signature': singleSignature,
+  'single endorsement': singleEndorsement,
   'lock discipline': lockDiscipline,
   'synced before sent': syncedBeforeSent,
   'replay equals memory': replayEqualsMemory,
@@ -159,7 +160,7 @@ function validity(terms: Terms): Judge {
   const heightOf = new Map<string, number>();
   const times = new Map<number, number>();
   return (fact) => {
-    if (fact.kind === 'submitted') submitted.add(fact.id);
+    if (fact.kind === 'submitted' || fact.kind === 'candidate') submitted.add(fact.id);
     if (fact.kind !== 'committed') return null;
     const { header, transactions, evidence } = fact.block;
     const { height, round, timeMs } = header;

@@ -7,6 +7,10 @@ import {
   type BlockHeader,
   type Digest,
   decode,
+  encode,
+  endorsementMessage,
+  endorsementPayload,
+  findValidator,
   MAX_PROPOSAL_MESSAGE_BYTES,
   type ProposalMessage,
   proposalMessage,
@@ -75,6 +79,14 @@ export class Liar {
     return this.forge.vote(this.one.nodeId, content);
   }
 
+  endorsement(id: Digest): Uint8Array {
+    const { signer, nodeId } = this.one;
+    const expiresMs = this.world.time.clock.nowMs() + this.world.genesis.parameters.endorsementMs;
+    const signature = signer.sign('consensus', endorsementPayload(this.world.chainId, id, expiresMs));
+    const endorsement = { nodeId, expiresMs, signature };
+    return encode(endorsementMessage, { transactionId: id, endorsement, publicKey: signer.publicKey('consensus'), attempt: 0 });
+  }
+
   /** Hands votes and proposals of its own to the given functions, and everything else through. */
   publish(handlers: {
     readonly vote?: (vote: SignedVote, message: Uint8Array) => void;
@@ -98,14 +110,21 @@ export class Liar {
     this.world.time.timers.set(afterMs, () => this.say(to, what.name, what.message));
   }
 
-  /** Lets the liar hear everything twice: by itself first, then by its node. */
-  listening(hear: (topic: string, message: Uint8Array) => void): (topic: string, receive: Receive) => void {
-    return (topic, receive) => {
+  /** Lets the liar hear everything twice: by itself first, then by its node; and what its node no longer listens to. */
+  listening(hear: (topic: string, message: Uint8Array) => void): Pick<Network, 'subscribe' | 'unsubscribe'> {
+    const listen = (topic: string, receive: Receive): void => {
       this.network.subscribe(topic, async (from, message) => {
         hear(topic, message);
         return await receive(from, message);
       });
     };
+    return { subscribe: listen, unsubscribe: (topic) => listen(topic, () => 'ignore') };
+  }
+
+  /** As its own head has it. */
+  get isRemoved(): boolean {
+    const { node, nodeId } = this.one;
+    return node !== null && findValidator(node.head.voters, nodeId) === null;
   }
 
   /** Says a vote of its node for another block where that one was proposed in the place of the node's. */

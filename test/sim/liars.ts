@@ -4,8 +4,20 @@
  * third of it.
  */
 
-import { asDigest, decode, digestToHex, encode, MAX_PROPOSAL_MESSAGE_BYTES, proposalMessage, voteMessage } from '../../chain/index.ts';
+import {
+  asDigest,
+  candidateMessage,
+  decode,
+  digestToHex,
+  encode,
+  MAX_CANDIDATE_MESSAGE_BYTES,
+  MAX_PROPOSAL_MESSAGE_BYTES,
+  proposalMessage,
+  transactionId,
+  voteMessage,
+} from '../../chain/index.ts';
 import { topicOf } from '../../src/channels.ts';
+import { sha256 } from '../../src/crypto/sha256.ts';
 import type { Network } from '../../src/ports.ts';
 import { certificateBytes, Forge, flipped } from '../world/hostile-peer.ts';
 import type { Inhabitant } from '../world/inhabitant.ts';
@@ -56,6 +68,8 @@ const TWISTS: Readonly<Partial<Record<LiarKind, Twist>>> = {
   forger,
   spammer,
   'lying sync peer': lyingSyncPeer,
+  'removed voter': removedVoter,
+  'double endorser': doubleEndorser,
 };
 
 function oneOf(liar: Liar): string {
@@ -77,14 +91,32 @@ function doubleVoter(liar: Liar): Partial<Network> {
 
 /** Has no lock: votes for whatever is proposed, at once and twice, and says nothing else. */
 function amnesiac(liar: Liar): Partial<Network> {
-  const hear = (topic: string, bytes: Uint8Array): void => {
-    if (!liar.isTopic(topic, 'proposal')) return;
-    const read = decode(proposalMessage, bytes, { maxBytes: MAX_PROPOSAL_MESSAGE_BYTES });
+  return { publish: liar.publish({ vote: () => {} }), ...liar.listening((topic, bytes) => voteForProposal(liar, topic, bytes)) };
+}
+
+/** Does its duty as long as it is in the set; once it is out it votes on, for whatever is proposed. */
+function removedVoter(liar: Liar): Partial<Network> {
+  return liar.listening((topic, bytes) => {
+    if (liar.isRemoved) voteForProposal(liar, topic, bytes);
+  });
+}
+
+/** Endorses whatever anybody wants endorsed, unchecked, two claims for one key as well. */
+function doubleEndorser(liar: Liar): Partial<Network> {
+  return liar.listening((topic, bytes) => {
+    if (!liar.isTopic(topic, 'candidate')) return;
+    const read = decode(candidateMessage, bytes, { maxBytes: MAX_CANDIDATE_MESSAGE_BYTES });
     if (!read.ok || read.value.attempt > 0) return;
-    const { height, round, blockId } = read.value.proposal;
-    for (const type of ['prevote', 'precommit'] as const) liar.sayAll('vote', liar.vote({ type, height, round, blockId }));
-  };
-  return { publish: liar.publish({ vote: () => {} }), subscribe: liar.listening(hear) };
+    liar.sayAll('endorsement', liar.endorsement(transactionId(sha256, read.value.candidate.claims)));
+  });
+}
+
+function voteForProposal(liar: Liar, topic: string, bytes: Uint8Array): void {
+  if (!liar.isTopic(topic, 'proposal')) return;
+  const read = decode(proposalMessage, bytes, { maxBytes: MAX_PROPOSAL_MESSAGE_BYTES });
+  if (!read.ok || read.value.attempt > 0) return;
+  const { height, round, blockId } = read.value.proposal;
+  for (const type of ['prevote', 'precommit'] as const) liar.sayAll('vote', liar.vote({ type, height, round, blockId }));
 }
 
 /** Shows its votes to one node at once and to the others much later: the one may lock on a polka that nobody else has seen. */
@@ -115,7 +147,7 @@ function echo(liar: Liar): Partial<Network> {
       if (read.ok) liar.sayAll('proposal', encode(proposalMessage, { ...read.value, attempt }));
     }
   };
-  return { subscribe: liar.listening(again) };
+  return liar.listening(again);
 }
 
 /** Between its honest words: votes in others' names, and certificates made of them or of another chain's. */

@@ -44,6 +44,8 @@ export interface LoadDeps {
 export class Load {
   readonly #plan: Plan;
   readonly #deps: LoadDeps;
+  /** Whose answer is still awaited, and of which process. */
+  readonly #awaited = new Map<string, { readonly one: Inhabitant; readonly node: CairnNode }>();
   #versions = 0;
   #isOn = true;
 
@@ -61,6 +63,11 @@ export class Load {
   /** Nothing more is wanted of its own accord. */
   stop(): void {
     this.#isOn = false;
+  }
+
+  /** Submissions that a running node has neither committed nor refused, each with the name of the node. */
+  get unanswered(): readonly string[] {
+    return [...this.#awaited].filter(([, { one, node }]) => one.node === node).map(([id, { one }]) => `${id} at ${one.name}`);
   }
 
   /** Gives a node a version that nobody has seen before; its id, or null when the node is down. */
@@ -157,18 +164,24 @@ export class Load {
   #submit(one: Inhabitant, claims: readonly Claim[], consents: readonly Consent[] = []): string | null {
     const { node } = one;
     if (node === null) return null;
-    const { see, failed, world } = this.#deps;
+    const { see, failed, world, count } = this.#deps;
     const sealed = world.sealedBy(claims, endorsersFor(node), consents);
     const id = digestToHex(transactionId(sha256, claims));
     see({ kind: 'submitted', id });
+    const awaited = { one, node };
+    this.#awaited.set(id, awaited);
+    const answered = (act: () => void): void => {
+      if (this.#awaited.get(id) === awaited) this.#awaited.delete(id);
+      // The word of a process that died over it reaches nobody.
+      if (one.node === node) act();
+    };
     node.operations.submit(encode(sealedTransaction, sealed)).then(
-      (result) => {
-        // The word of a process that died over it reaches nobody.
-        if (result.kind === 'committed' && one.node === node) see({ kind: 'acknowledged', name: one.name, id });
-      },
-      (error: unknown) => {
-        if (one.node === node) failed(one.name, error);
-      },
+      (result) =>
+        answered(() => {
+          if (result.kind === 'committed') see({ kind: 'acknowledged', name: one.name, id });
+          else count(`refused: ${result.reason.replace(/\d+/g, 'so many')}`);
+        }),
+      (error: unknown) => answered(() => failed(one.name, error)),
     );
     return id;
   }

@@ -6,6 +6,8 @@
 
 import {
   asDigest,
+  type Block,
+  type BlockHeader,
   blocksResponse,
   commitCertificate,
   decode,
@@ -47,6 +49,7 @@ const CALM: Partial<Plan> = {
   pace: 0.3,
   loadMs: 200,
   rivals: 0,
+  removalsMs: 0,
   changes: [],
   stormMs: 20_000,
 };
@@ -57,8 +60,8 @@ export function mutantPlan(base: Plan, mutant: Mutant): Plan {
   return { ...base, weather, ...CALM, ...mutant.plan };
 }
 
-function death(moment: Moment): Fault {
-  return { atMs: 0, forMs: 300, action: { kind: 'crash at', node: 0, moment, nth: 1 } };
+function death(moment: Moment, nth = 1): Fault {
+  return { atMs: 0, forMs: 300, action: { kind: 'crash at', node: 0, moment, nth } };
 }
 
 const CRASHES: readonly Fault[] = range(12).map((index) => ({ ...death('after a vote is sent'), atMs: 1_000 + index * 1_500 }));
@@ -92,23 +95,29 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a header that keeps the old set',
     trips: 'sets follow the chain',
-    lens: () =>
-      changed('committed', 9, (fact) => {
-        const header = { ...fact.block.header, nextSetDigest: rot(fact.block.header.nextSetDigest) };
-        return { ...fact, block: { ...fact.block, header } };
-      }),
+    lens: () => headerOf(9, (header) => ({ ...header, nextSetDigest: rot(header.nextSetDigest) })),
   },
   { name: 'a store that loses the last block', trips: 'integrity', plan: { faults: CRASHES }, mutate: forgetfulStore },
   {
     name: 'a block on another parent',
     trips: 'hash links',
-    lens: () =>
-      changed('committed', 9, (fact) => {
-        const header = { ...fact.block.header, previousBlockId: rot(fact.block.header.previousBlockId) };
-        return { ...fact, block: { ...fact.block, header } };
-      }),
+    lens: () => headerOf(9, (header) => ({ ...header, previousBlockId: rot(header.previousBlockId) })),
   },
   { name: 'a transaction from nowhere', trips: 'validity', lens: () => (fact) => (fact.kind === 'submitted' ? [] : [fact]) },
+  { name: 'a block out of turn', trips: 'validity', lens: () => headerOf(9, (header) => ({ ...header, round: header.round + 1 })) },
+  { name: 'a block as old as its parent', trips: 'validity', lens: () => headerOf(9, (header) => ({ ...header, timeMs: 1 })) },
+  {
+    name: 'a block of nothing',
+    trips: 'validity',
+    lens: () => changed('committed', 9, (fact) => ({ ...fact, block: { ...fact.block, transactions: [], evidence: [] } })),
+  },
+  { name: 'a claim in two blocks', trips: 'validity', lens: repeatedClaims },
+  {
+    name: 'the certificate of another block',
+    trips: 'sound certificates',
+    lens: () =>
+      changed('committed', 9, (fact) => ({ ...fact, certificate: { ...fact.certificate, blockId: rot(fact.certificate.blockId) } })),
+  },
   {
     name: 'a verifier that believes everything, and peers that forge certificates',
     trips: 'sound certificates',
@@ -150,6 +159,13 @@ export const MUTANTS: readonly Mutant[] = [
     mutate: withFiles(leaky),
   },
   {
+    name: 'a process that forgets its lock',
+    trips: 'replay equals memory',
+    // The second vote of a height is the precommit.
+    plan: { faults: range(12).map((index) => ({ ...death('after a vote is sent', 2), atMs: 1_000 + index * 1_500, forMs: 20 })) },
+    lens: () => (fact) => [fact.kind === 'started' && fact.lock !== null ? { ...fact, lock: { ...fact.lock, round: -1 } } : fact],
+  },
+  {
     name: 'a height that goes back',
     trips: 'monotone',
     lens: () => changed('position', 50, (fact) => ({ ...fact, height: fact.height - 1 })),
@@ -159,6 +175,12 @@ export const MUTANTS: readonly Mutant[] = [
     trips: 'only the guilty accused',
     plan: { stormMs: 60_000, weather: { law: 'exponential', meanMs: 150, loss: 0.2, duplication: 0, reordering: 0.3 }, pace: 0.1 },
     mutate: (world) => first(world, (one) => void world.addTwin(one)),
+  },
+  {
+    name: 'a node that forgets what it has endorsed',
+    trips: 'single endorsement',
+    plan: { removalsMs: 500 },
+    mutate: (world) => first(world, forgetEndorsements),
   },
   { name: 'timers that nobody ends', trips: 'bounded queues', mutate: endlessTimers },
   { name: 'a chain that can no longer be written', trips: 'no failure', mutate: (world) => first(world, failingStore) },
@@ -194,6 +216,20 @@ function changed<K extends Fact['kind']>(kind: K, nth: number, change: (fact: Ex
     if (fact.kind !== kind) return [fact];
     seen += 1;
     return seen === nth ? [change(fact as Extract<Fact, { kind: K }>)] : [fact];
+  };
+}
+
+function headerOf(nth: number, change: (header: BlockHeader) => BlockHeader): Lens {
+  return changed('committed', nth, (fact) => ({ ...fact, block: { ...fact.block, header: change(fact.block.header) } }));
+}
+
+/** Every block shows what the first one with transactions held. */
+function repeatedClaims(): Lens {
+  let held: Block['transactions'] = [];
+  return (fact) => {
+    if (fact.kind !== 'committed') return [fact];
+    if (held.length === 0) held = fact.block.transactions;
+    return [{ ...fact, block: { ...fact.block, transactions: held } }];
   };
 }
 
@@ -274,6 +310,16 @@ function forgetfulStore(world: VirtualWorld): undefined {
     one.openStore = (entries) => new Forgetful({}, before ?? entries);
     one.chainStore = one.openStore(one.chainStore.snapshot());
   });
+}
+
+function forgetEndorsements(one: Inhabitant): void {
+  class Forgetful extends MemoryKeyValueStore {
+    override get(key: string): Uint8Array | null {
+      return key.startsWith('endorsed|') ? null : super.get(key);
+    }
+  }
+  one.openNodeStore = (entries) => new Forgetful({}, entries);
+  one.nodeStore = one.openNodeStore(new Map());
 }
 
 function failingStore(one: Inhabitant): void {

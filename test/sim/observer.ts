@@ -4,11 +4,18 @@
  */
 
 import {
+  candidateMessage,
   decode,
   digestToHex,
+  endorsementMessage,
+  keyOf,
+  MAX_CANDIDATE_MESSAGE_BYTES,
+  MAX_ENDORSEMENT_MESSAGE_BYTES,
   MAX_PROPOSAL_MESSAGE_BYTES,
   proposalMessage,
+  sameBytes,
   setsOf,
+  transactionId,
   validatorSetDigest,
   voteMessage,
 } from '../../chain/index.ts';
@@ -92,6 +99,23 @@ export class Observer {
       const read = decode(proposalMessage, message, { maxBytes: MAX_PROPOSAL_MESSAGE_BYTES });
       if (!read.ok || digestToHex(read.value.proposal.nodeId) !== digestToHex(one.nodeId)) return;
       this.#see({ kind: 'proposal', name, message: read.value, isSynced: this.#isSafe(one, read.value.proposal.signature) });
+    } else this.#hearClaim(one, topic, message);
+  }
+
+  #hearClaim(one: Inhabitant, topic: string, message: Uint8Array): void {
+    const { chainId, time } = this.#world;
+    const { name } = one;
+    if (topic === topicOf(chainId, 'candidate')) {
+      const read = decode(candidateMessage, message, { maxBytes: MAX_CANDIDATE_MESSAGE_BYTES });
+      if (!read.ok || !sameBytes(read.value.candidate.author, one.record.networkKey)) return;
+      const { candidate, attempt } = read.value;
+      const slots = candidate.claims.map((claim) => `${keyOf(claim)} for ${claim.replaces}`);
+      this.#see({ kind: 'candidate', name, id: digestToHex(transactionId(sha256, candidate.claims)), slots, attempt });
+    } else if (topic === topicOf(chainId, 'endorsement')) {
+      const read = decode(endorsementMessage, message, { maxBytes: MAX_ENDORSEMENT_MESSAGE_BYTES });
+      if (!read.ok || !sameBytes(read.value.endorsement.nodeId, one.nodeId)) return;
+      const { transactionId: id, endorsement } = read.value;
+      this.#see({ kind: 'endorsement', name, id: digestToHex(id), expiresMs: endorsement.expiresMs, atMs: time.nowMs });
     }
   }
 

@@ -34,6 +34,8 @@ export const LIAR_KINDS = [
   'time liar',
   'twin',
   'lying disk',
+  'removed voter',
+  'double endorser',
 ] as const;
 export type LiarKind = (typeof LIAR_KINDS)[number];
 
@@ -53,6 +55,8 @@ export const MOMENTS = [
   'after a vote is sent',
   'before a proposal is sent',
   'after a proposal is sent',
+  'before the endorsement is written',
+  'after the endorsement is written',
 ] as const;
 export type Moment = (typeof MOMENTS)[number];
 
@@ -104,6 +108,8 @@ export interface Plan {
   readonly loadMs: number;
   /** Share of submissions that come with a rival: another content for the same key, given to another node at the same moment. */
   readonly rivals: number;
+  /** Mean time between two versions that the admins want removed; 0 for none. */
+  readonly removalsMs: number;
   readonly stormMs: number;
   readonly weather: Weather;
   readonly liars: readonly { readonly node: number; readonly kind: LiarKind }[];

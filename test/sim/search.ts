@@ -131,6 +131,7 @@ function* smallerThan(plan: Plan): Generator<Plan> {
   if (lastMs < plan.stormMs) yield { ...plan, stormMs: lastMs };
   if (changes.length > 0) yield { ...plan, changes: [] };
   if (plan.rivals > 0) yield { ...plan, rivals: 0 };
+  if (plan.removalsMs > 0) yield { ...plan, removalsMs: 0 };
   for (const liar of liars) yield { ...plan, liars: liars.filter((one) => one !== liar) };
   const calm = { ...weather, loss: 0, duplication: 0, reordering: 0 };
   if (weather.loss + weather.duplication + weather.reordering > 0) yield { ...plan, weather: calm };

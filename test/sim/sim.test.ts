@@ -2,7 +2,7 @@
 
 import t from 'tap';
 import { drawPlan, MIN_FAULTS, MIN_HEIGHTS } from './draw-plan.ts';
-import { isCertain } from './plan.ts';
+import { isCertain, LIAR_KINDS, MOMENTS } from './plan.ts';
 import { search } from './search.ts';
 import { simulate } from './simulation.ts';
 
@@ -16,15 +16,24 @@ const MET = [
   'decision of round 2 or later',
   'proposal made again',
   'polka of an older round followed',
+  'nil precommitted',
+  'another value precommitted after a lock',
   'round skipped',
+  'decision of an earlier round',
+  'crash after the sign state is synced',
+  'crash before a vote is sent',
   'evidence on the chain',
   'authority removed',
   'authority admitted again',
   'key rotated',
+  'vote of a removed validator',
+  'rival claims',
   'lost blocks',
   'log replayed',
   'fetched by block sync',
   'proposal refused',
+  ...LIAR_KINDS.map((kind) => `liar: ${kind}`),
+  ...MOMENTS.map((moment) => `crash ${moment}`),
 ];
 
 t.test('no seed breaks an invariant', { timeout: TIMEOUT_MS }, async (t) => {

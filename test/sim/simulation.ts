@@ -5,16 +5,17 @@
 
 import { createHash } from 'node:crypto';
 import { digestToHex, type SignedVote, sameBytes, transactionId } from '../../chain/index.ts';
-import type { MachineState } from '../../consensus/index.ts';
 import { DEFAULT_PARAMETERS, publicKeyOf } from '../../genesis/index.ts';
 import { sha256 } from '../../src/crypto/sha256.ts';
 import type { Inhabitant } from '../world/inhabitant.ts';
 import { SeededRandom } from '../world/seeded-random.ts';
 import { ed25519OnTheSpot, keyedHashes, type Signatures } from '../world/signatures.ts';
 import { VirtualWorld } from '../world/world.ts';
+import { Admins } from './admins.ts';
 import { Coverage } from './coverage.ts';
 import type { Fact, Lens } from './facts.ts';
 import { Hand } from './faults.ts';
+import { healed } from './healing.ts';
 import { type Invariant, invariants, THE_WORLD } from './invariants.ts';
 import { corrupt, idsOf } from './liars.ts';
 import { Load } from './load.ts';
@@ -24,9 +25,6 @@ import { SetBook } from './set-book.ts';
 import { watched } from './signature-watch.ts';
 import { tell } from './trace.ts';
 import { Sky } from './weather.ts';
-
-/** Within this time after the last fault everybody must have caught up and everything submitted be committed. */
-const HEAL_MS = 300_000;
 
 export interface Violation {
   readonly invariant: string;
@@ -38,6 +36,8 @@ export interface Violation {
 export interface Outcome {
   readonly plan: Plan;
   readonly violation: Violation | null;
+  /** All invariants that were broken until the end, the first one first. */
+  readonly broken: readonly string[];
   /** SHA-256 of everything that was said and done, in its order. */
   readonly trace: string;
   /** Heights that the highest honest node decided. */
@@ -56,8 +56,8 @@ export interface SimulationOptions {
   readonly print?: (line: string) => void;
   /** For mutants: what the invariants are shown in the place of a fact. */
   readonly lens?: Lens;
-  /** For mutants: judges by this invariant alone. */
-  readonly only?: string;
+  /** For mutants: goes on, whatever else is broken, until this invariant is. */
+  readonly until?: string;
   /** For mutants: changes the world before anybody starts. */
   readonly mutate?: (world: VirtualWorld) => unknown;
 }
@@ -80,6 +80,7 @@ class Simulation {
   readonly #world: VirtualWorld;
   readonly #honest: readonly Inhabitant[];
   readonly #load: Load;
+  readonly #admins: Admins;
   readonly #sets: SetBook;
   /** Ids of what anybody has committed. */
   readonly #committed = new Set<string>();
@@ -90,6 +91,9 @@ class Simulation {
   readonly #hand: Hand;
   readonly #observer: Observer;
   #violation: Violation | null = null;
+  readonly #broken = new Set<string>();
+  /** That anybody has committed. */
+  #highest = 0;
 
   constructor(plan: Plan, options: SimulationOptions) {
     this.#plan = plan;
@@ -98,6 +102,7 @@ class Simulation {
     const seen = watched(signatures, { chainId: () => this.#world.chainId, see: (fact) => this.#see(fact) });
     this.#world = new VirtualWorld({ ...plan, signatures: seen, parameters: { timeouts: timeoutsOf(plan.pace) } });
     this.#startMs = this.#world.time.nowMs;
+    this.#world.time.onThrow = (error) => this.stray(error);
     const liars = plan.liars.flatMap(({ node }) => this.#world.inhabitants[node] ?? []);
     this.#honest = this.#world.inhabitants.filter((one) => !liars.includes(one));
     for (const { node, kind } of plan.liars) {
@@ -118,13 +123,14 @@ class Simulation {
       isCommitted: (id) => this.#committed.has(id),
       failed: (name, error) => this.failed(name, error),
     });
+    this.#admins = this.#makeAdmins();
     this.#invariants = invariants({
       chainId: this.#world.chainId,
       sets: this.#sets,
       honest: new Set(this.#honest.map((one) => one.name)),
       guilty: idsOf(liars),
       isValid: signatures.isValid,
-    }).filter(({ name }) => name === (options.only ?? name));
+    });
     this.#observer = new Observer(this.#world, { see: (fact) => this.#see(fact), fatal: (one, error) => this.#hand.onFatal(one, error) });
     this.#hand = this.#makeHand();
   }
@@ -137,6 +143,7 @@ class Simulation {
     }
     this.#hand.schedule(this.#plan.faults);
     this.#load.start();
+    this.#admins.start();
     await time.until(() => this.#violation !== null, this.#plan.stormMs);
     const roundsToHeal = this.#violation === null ? await this.#heal() : 0;
     // Stray rejections of the last moments are this run's, too.
@@ -146,6 +153,7 @@ class Simulation {
     return {
       plan: this.#plan,
       violation: this.#violation,
+      broken: [...this.#broken],
       trace: this.#trace.digest('hex'),
       height: Math.max(...heights),
       virtualMs: time.nowMs - this.#startMs,
@@ -166,39 +174,19 @@ class Simulation {
 
   /** Ends all faults, asks for what is still to come, and lets the invariants judge the outcome. */
   async #heal(): Promise<number> {
-    const { time } = this.#world;
-    const startMs = time.nowMs;
     this.#note('healing', 'network');
-    this.#hand.heal();
-    await time.until(() => this.#violation !== null || this.#honest.every((one) => one.node !== null), 1_000);
-    const height = (): number => Math.max(...this.#heights());
-    const firstHeight = height();
-    // Whoever lags goes through the rounds of heights that others have decided.
-    const round = (): number =>
-      Math.max(0, ...this.#machines().map((machine) => (machine.height > firstHeight ? machine.consensus.round : 0)));
-    const firstRound = round();
-    let lastRound = firstRound;
-    const isBroken = (): boolean => this.#violation !== null;
-    await time.until(() => {
-      if (height() === firstHeight) lastRound = Math.max(lastRound, round());
-      return isBroken() || this.#heights().every((one) => one >= this.#plan.heights);
-    }, HEAL_MS);
-    this.#load.stop();
-    const last = this.#honest.flatMap((one) => this.#load.insist(one) ?? []);
-    const open = (): readonly string[] => last.filter((id) => !this.#committed.has(id));
-    await time.until(() => isBroken() || (open().length === 0 && new Set(this.#heights()).size === 1), HEAL_MS);
-    if (this.#violation === null) {
-      const heights = Object.fromEntries(this.#honest.map((one) => [one.name, one.node?.head.height ?? -1]));
-      this.#see({
-        kind: 'healed',
-        afterMs: time.nowMs - startMs,
-        rounds: lastRound - firstRound,
-        heights,
-        open: open(),
-        wanted: this.#plan.heights,
-      });
-    }
-    return lastRound - firstRound;
+    return await healed({
+      plan: this.#plan,
+      world: this.#world,
+      honest: this.#honest,
+      heal: () => this.#hand.heal(),
+      load: this.#load,
+      admins: this.#admins,
+      highest: () => this.#highest,
+      isCommitted: (id) => this.#committed.has(id),
+      isBroken: () => this.#violation !== null,
+      see: (fact) => this.#see(fact),
+    });
   }
 
   /** Whoever is to get a new key has it from the beginning; the public half of each. */
@@ -214,12 +202,14 @@ class Simulation {
     return spare;
   }
 
-  #heights(): readonly number[] {
-    return this.#honest.map((one) => one.node?.head.height ?? -1);
-  }
-
-  #machines(): readonly MachineState[] {
-    return this.#honest.flatMap((one) => one.node?.engine?.machine ?? []);
+  #makeAdmins(): Admins {
+    return new Admins(this.#plan, {
+      world: this.#world,
+      honest: this.#honest.filter((one) => this.#world.inhabitants.indexOf(one) < this.#plan.authorities),
+      random: new SeededRandom(this.#plan.seed ^ 0xad31),
+      count: (what) => this.#coverage.count(what),
+      failed: (name, error) => this.failed(name, error),
+    });
   }
 
   #makeHand(): Hand {
@@ -247,16 +237,19 @@ class Simulation {
   #see(fact: Fact): void {
     this.#coverage.see(fact);
     this.#sets.see(fact);
+    this.#admins.see(fact);
     if (fact.kind === 'vote' && !this.#isMember(fact.vote)) this.#coverage.count('vote of a removed validator');
-    if (fact.kind === 'committed')
+    if (fact.kind === 'committed') {
+      this.#highest = Math.max(this.#highest, fact.block.header.height);
       for (const { claims } of fact.block.transactions) this.#committed.add(digestToHex(transactionId(sha256, claims)));
+    }
     const line = tell(fact);
     if (line !== null) this.#write(line);
     const shown = this.#options.lens?.(fact) ?? [fact];
     for (const one of shown) {
       for (const { name, judge } of this.#invariants) {
         const detail = judge(one);
-        if (detail !== null) this.#broken(name, detail);
+        if (detail !== null) this.#onBroken(name, detail);
       }
     }
   }
@@ -265,8 +258,10 @@ class Simulation {
     return this.#plan.changes.length === 0 || this.#sets.at(height).some((one) => sameBytes(one.nodeId, nodeId));
   }
 
-  #broken(invariant: string, detail: string): void {
+  #onBroken(invariant: string, detail: string): void {
     if (this.#violation !== null) return;
+    this.#broken.add(invariant);
+    if (invariant !== (this.#options.until ?? invariant)) return;
     this.#violation = { invariant, detail, atMs: this.#world.time.nowMs - this.#startMs };
     this.#write(`VIOLATION of "${invariant}": ${detail}`);
   }

@@ -21,13 +21,10 @@ export function tell(fact: Fact): string | null {
       return `${fact.name} COMMITS ${header.height} ${digestToHex(fact.blockId).slice(0, 8)} of round ${fact.certificate.round}: ${what}`;
     }
     case 'started':
-      return `${fact.name} starts at ${fact.tip.height}${fact.lock === null || fact.lock.round < 0 ? '' : `, locked in ${fact.lock.height}/${fact.lock.round}`}`;
     case 'wiped':
-      return `${fact.name} is emptied${fact.chainHeight === null ? '' : `, its chain down to ${fact.chainHeight}`}`;
     case 'position':
-      return `${fact.name} is at ${fact.height}/${fact.round} ${fact.step}`;
     case 'failed':
-      return `${fact.name} FAILS: ${fact.error}`;
+      return tellProcess(fact);
     case 'penalty':
       return `${fact.by} sends ${fact.against.slice(0, 16)} away: ${fact.detail}`;
     case 'accused':
@@ -35,9 +32,10 @@ export function tell(fact: Fact): string | null {
     case 'logged':
       return fact.message === 'block committed' ? null : `${fact.name} logs: ${fact.message}`;
     case 'submitted':
-      return `submitted ${fact.id.slice(0, 8)}`;
+    case 'candidate':
+    case 'endorsement':
     case 'acknowledged':
-      return `${fact.name} acknowledges ${fact.id.slice(0, 8)}`;
+      return tellClaim(fact);
     case 'healed':
       return `${fact.afterMs.toFixed(0)} ms after healing: ${JSON.stringify(fact.heights)}, waiting ${fact.open.length}`;
     case 'prevote signed':
@@ -45,4 +43,21 @@ export function tell(fact: Fact): string | null {
     case 'replayed':
       return null;
   }
+}
+
+function tellClaim(fact: Extract<Fact, { readonly kind: 'submitted' | 'candidate' | 'endorsement' | 'acknowledged' }>): string | null {
+  const id = fact.id.slice(0, 8);
+  if (fact.kind === 'submitted') return `submitted ${id}`;
+  if (fact.kind === 'acknowledged') return `${fact.name} acknowledges ${id}`;
+  if (fact.kind === 'endorsement') return `${fact.name} endorses ${id}`;
+  return fact.attempt > 0 ? null : `${fact.name} asks for endorsements of ${id}`;
+}
+
+function tellProcess(fact: Extract<Fact, { readonly kind: 'started' | 'wiped' | 'position' | 'failed' }>): string {
+  const { name } = fact;
+  if (fact.kind === 'failed') return `${name} FAILS: ${fact.error}`;
+  if (fact.kind === 'position') return `${name} is at ${fact.height}/${fact.round} ${fact.step}`;
+  if (fact.kind === 'wiped') return `${name} is emptied${fact.chainHeight === null ? '' : `, its chain down to ${fact.chainHeight}`}`;
+  const { tip, lock } = fact;
+  return `${name} starts at ${tip.height}${lock === null || lock.round < 0 ? '' : `, locked in ${lock.height}/${lock.round}`}`;
 }

@@ -37,6 +37,7 @@ export function* twinPlans(sequence: number): Generator<Plan> {
       pace: PACE,
       loadMs: 150,
       rivals: 0,
+      removalsMs: 0,
       stormMs: sequence * PARTED_MS,
       weather: { law: 'exponential', meanMs: 3, loss: 0, duplication: 0, reordering: 0 },
       liars: [{ node: index % AUTHORITIES, kind: 'twin' }],

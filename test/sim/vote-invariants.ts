@@ -31,6 +31,30 @@ export function singleSignature(terms: Terms): Judge {
   };
 }
 
+/** As far as the clocks of two of its lives may be apart. */
+const CLOCKS_MS = 25_000;
+
+/** While an honest node's word for a claim stands it endorses no other content for the same key and state. */
+export function singleEndorsement(terms: Terms): Judge {
+  const slotsOf = new Map<string, readonly string[]>();
+  const given = new Map<string, { readonly id: string; readonly expiresMs: number }>();
+  return (fact) => {
+    if (fact.kind === 'candidate') slotsOf.set(fact.id, fact.slots);
+    // The book of an emptied disk is empty.
+    if (fact.kind === 'wiped') for (const key of given.keys()) if (key.startsWith(`${fact.name} `)) given.delete(key);
+    if (fact.kind !== 'endorsement' || !terms.honest.has(fact.name)) return null;
+    const { name, id, expiresMs, atMs } = fact;
+    for (const slot of slotsOf.get(id) ?? []) {
+      const key = `${name} ${slot}`;
+      const before = given.get(key);
+      if (before !== undefined && before.id !== id && before.expiresMs > atMs + CLOCKS_MS)
+        return `${name} endorses ${id} for ${slot}, and its word for ${before.id} stands`;
+      given.set(key, { id, expiresMs });
+    }
+    return null;
+  };
+}
+
 /** Everybody's prevotes, by height, round and value. */
 class Prevotes {
   readonly #voters = new Map<string, Set<string>>();

@@ -35,6 +35,8 @@ export class Inhabitant {
   seenNetwork: (network: VirtualNetwork) => Network = (network) => network;
   /** The chain's disk, for a new process. */
   openStore: (entries: ReadonlyMap<string, Uint8Array>) => MemoryKeyValueStore = (entries) => new MemoryKeyValueStore({}, entries);
+  /** The disk of the node's own notes, for a new process. */
+  openNodeStore: (entries: ReadonlyMap<string, Uint8Array>) => MemoryKeyValueStore = (entries) => new MemoryKeyValueStore({}, entries);
   readonly nodeId: Digest;
   /** With which it stands in genesis. */
   readonly record: NodeRecord;

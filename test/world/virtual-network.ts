@@ -48,6 +48,7 @@ export class VirtualNetwork implements Network {
 
   readonly stop = async (): Promise<void> => {
     this.isUp = false;
+    this.release();
     this.#visible.clear();
     this.#air.changed();
   };
@@ -55,7 +56,7 @@ export class VirtualNetwork implements Network {
   /** The process stands still until then: what arrives waits, and so do its timers. */
   hold(untilMs: number): void {
     const { time } = this.#air;
-    this.#heldUntilMs = untilMs;
+    this.#heldUntilMs = Math.max(this.#heldUntilMs, untilMs);
     time.at(untilMs, () => {
       if (this.#heldUntilMs <= time.nowMs) this.release();
     });
@@ -69,7 +70,7 @@ export class VirtualNetwork implements Network {
   }
 
   whenReleased(act: () => void): void {
-    if (this.#heldUntilMs > this.#air.time.nowMs) this.#waiting.push(act);
+    if (this.#heldUntilMs > this.#air.time.nowMs || this.#waiting.length > 0) this.#waiting.push(act);
     else act();
   }
 
@@ -79,8 +80,12 @@ export class VirtualNetwork implements Network {
     const now = new Set([...this.#air.peers.keys()].filter((other) => this.#air.connected(this.peerId, other)));
     const before = this.#visible;
     this.#visible = now;
-    for (const other of before) if (!now.has(other)) for (const listener of this.#listeners) listener(other, false);
-    for (const other of now) if (!before.has(other)) for (const listener of this.#listeners) listener(other, true);
+    const tell = (other: string, isConnected: boolean): void =>
+      this.whenReleased(() => {
+        for (const listener of this.#listeners) listener(other, isConnected);
+      });
+    for (const other of before) if (!now.has(other)) tell(other, false);
+    for (const other of now) if (!before.has(other)) tell(other, true);
   }
 
   readonly peers = (): readonly PeerInfo[] =>
@@ -133,7 +138,7 @@ export class VirtualNetwork implements Network {
     const copy = body.slice();
     return await new Promise<Uint8Array>((resolve, reject) => {
       const timer = time.timers.set(options.timeoutMs, () =>
-        reject(new NetworkError('timeout', `${peerId} did not answer in ${options.timeoutMs} ms`)),
+        this.whenReleased(() => reject(new NetworkError('timeout', `${peerId} did not answer in ${options.timeoutMs} ms`))),
       );
       const settleWith = (act: () => void): void => {
         timer.cancel();
@@ -205,13 +210,15 @@ export class VirtualNetwork implements Network {
       .slice(0, options.limit);
 
   /** A gossip message arrives: validated here, and relayed when accepted. */
-  deliver(from: string, topic: string, message: Uint8Array): void {
-    this.whenReleased(() => void this.#receive(from, topic, message));
+  deliver(from: string, topic: string, message: Uint8Array, isCopy = false): void {
+    this.whenReleased(() => void this.#receive(from, { topic, message, isCopy }));
   }
 
-  async #receive(from: string, topic: string, message: Uint8Array): Promise<void> {
+  /** A copy gets through as one does that comes when the first is no longer remembered. */
+  async #receive(from: string, passed: { readonly topic: string; readonly message: Uint8Array; readonly isCopy: boolean }): Promise<void> {
+    const { topic, message, isCopy } = passed;
     const receive = this.#topics.get(topic);
-    if (!this.isUp || receive === undefined || !this.#isNew(topic, message)) return;
+    if (!this.isUp || receive === undefined || !(this.#isNew(topic, message) || isCopy)) return;
     const verdict = await receive(from, message);
     if (verdict === 'accept') this.#relay(topic, message, from);
     if (verdict === 'reject') this.penalize(from, 'bad-message', `gossip on ${topic}`);
@@ -231,9 +238,9 @@ export class VirtualNetwork implements Network {
   /** To one connected peer alone, whether or not it was said before: what an honest node never does. */
   sendTo(other: string, topic: string, message: Uint8Array): void {
     const { time, peers } = this.#air;
-    for (const delayMs of this.#air.route({ from: this.peerId, to: other, topic, message })) {
+    for (const [copy, delayMs] of this.#air.route({ from: this.peerId, to: other, topic, message }).entries()) {
       time.timers.set(delayMs, () => {
-        if (this.#air.connected(this.peerId, other)) peers.get(other)?.deliver(this.peerId, topic, message);
+        if (this.#air.connected(this.peerId, other)) peers.get(other)?.deliver(this.peerId, topic, message, copy > 0);
       });
     }
   }

@@ -17,6 +17,10 @@ export class VirtualTime {
   readonly #queue: Entry[] = [];
   /** Called after every event, once all that it started has settled. */
   afterEvent: () => void = () => {};
+  /** An event threw: a real process would end. */
+  onThrow: (error: unknown) => void = (error) => {
+    throw error;
+  };
   /** Events to each turn of the event loop: stray rejections are reported at the next. */
   eventsPerTurn = 64;
   #nowMs: number;
@@ -64,7 +68,11 @@ export class VirtualTime {
       pop(this.#queue);
       if (next.cancelled) continue;
       this.#nowMs = Math.max(this.#nowMs, next.atMs);
-      next.callback();
+      try {
+        next.callback();
+      } catch (error) {
+        this.onThrow(error);
+      }
       await settle(next.order % this.eventsPerTurn === 0);
       this.afterEvent();
     }

@@ -31,7 +31,6 @@ import { type CairnNode, startNode } from '../../src/node.ts';
 import type { NodeOptions, Upstream } from '../../src/node-options.ts';
 import type { FileSystem, SignatureVerifier, World } from '../../src/ports.ts';
 import { Inhabitant } from './inhabitant.ts';
-import { MemoryKeyValueStore } from './memory-key-value-store.ts';
 import { SeededRandom } from './seeded-random.ts';
 import type { Signatures } from './signatures.ts';
 import { VirtualAir } from './virtual-air.ts';
@@ -210,7 +209,7 @@ export class VirtualWorld {
     one.chainStore.crash();
     one.nodeStore.crash();
     one.chainStore = one.openStore(one.chainStore.snapshot());
-    one.nodeStore = new MemoryKeyValueStore({}, one.nodeStore.snapshot());
+    one.nodeStore = one.openNodeStore(one.nodeStore.snapshot());
   }
 
   /** A made-up version of one made-up file; with other content it is a rival of the same name. */
