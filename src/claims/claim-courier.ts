@@ -84,9 +84,8 @@ export class GossipClaimCourier implements ClaimCourier {
     this.#publish('candidate', encode(candidateMessage, { candidate, attempt }));
   }
 
-  sendEndorsement(id: Digest, endorsement: Endorsement): void {
+  sendEndorsement(id: Digest, endorsement: Endorsement, publicKey: Uint8Array): void {
     this.#deps.verdicts.endorsed(id, endorsement);
-    const publicKey = this.#deps.signer.publicKey('consensus');
     this.#publish('endorsement', encode(endorsementMessage, { transactionId: id, endorsement, publicKey, attempt: this.#nextAttempt() }));
   }
 

@@ -49,7 +49,8 @@ const MAX_CHECKS_AN_AUTHOR = 4;
 /** Carries the pool's words to the others; the pool hears theirs through `candidateReceived` and its siblings. */
 export interface ClaimCourier {
   readonly sendCandidate: (candidate: Candidate, attempt: number) => void;
-  readonly sendEndorsement: (transactionId: Digest, endorsement: Endorsement) => void;
+  /** `publicKey`: the one it is signed with, which the chain may have replaced since. */
+  readonly sendEndorsement: (transactionId: Digest, endorsement: Endorsement, publicKey: Uint8Array) => void;
   readonly sendRefusal: (transactionId: Digest, reason: string) => void;
   readonly sendSealed: (sealed: SealedTransaction) => void;
 }
@@ -85,12 +86,15 @@ export class ClaimPool {
   readonly #pending = new Map<string, Pending>();
   /** Authors of what is being checked, once for each check. */
   readonly #checking: string[] = [];
+  /** Whose endorsements those that are held were asked of. */
+  #judgedBy: ValidatorSetRecord;
   #timer: Timer | null = null;
   #sweptMs = 0;
   #stopped = false;
 
   constructor(deps: ClaimPoolDeps) {
     this.#deps = deps;
+    this.#judgedBy = deps.head.voters;
   }
 
   get size(): number {
@@ -255,7 +259,9 @@ export class ClaimPool {
 
   /** Endorsements by keys that are in the next set no more are nothing; what was sealed is sealed again, and the own word given with the new key. */
   #setMoved(): void {
-    const move = setMove(this.#deps.head.view, this.#deps.nodeId);
+    // Not the set of the block before: of blocks that come together the head is beyond all but the last.
+    const move = setMove(this.#judgedBy, this.#set(), this.#deps.nodeId);
+    this.#judgedBy = this.#set();
     if (move === null) return;
     for (const pending of this.#pending.values()) {
       pending.sealedMs = null;
@@ -369,8 +375,9 @@ export class ClaimPool {
     }
     pending.state = 'endorsed';
     pending.takenUntilMs = null;
+    pending.ownKey = result.publicKey;
     this.#holdFiles(pending, result.endorsement.expiresMs);
-    courier.sendEndorsement(pending.id, result.endorsement);
+    courier.sendEndorsement(pending.id, result.endorsement, result.publicKey);
     this.endorsementReceived(pending.id, result.endorsement);
   }
 
@@ -388,11 +395,11 @@ export class ClaimPool {
     if (nowMs - pending.answeredMs < ANSWER_MS) return;
     pending.answeredMs = nowMs;
     const own = pending.endorsements.get(digestToHex(this.#deps.nodeId));
-    if (pending.state === 'endorsed' && own !== undefined) {
+    if (pending.state === 'endorsed' && own !== undefined && pending.ownKey !== null) {
       const leftMs = own.expiresMs - nowMs;
       const renews = leftMs <= this.#deps.head.parameters.endorsementMs / 2 && !hasBetterRival(pending, this.#pending.values());
       if (renews) this.#running(this.#endorse(pending));
-      else if (leftMs > 0) this.#deps.courier.sendEndorsement(pending.id, own);
+      else if (leftMs > 0) this.#deps.courier.sendEndorsement(pending.id, own, pending.ownKey);
     }
     if (pending.state === 'unchecked') {
       pending.state = 'queued';

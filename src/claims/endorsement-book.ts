@@ -24,7 +24,7 @@ const END = 'endorsed}';
 const entrySchema = record({ transactionId: digest, expiresMs: uint() });
 
 export type EndorseResult =
-  | { readonly kind: 'endorsed'; readonly endorsement: Endorsement }
+  | { readonly kind: 'endorsed'; readonly endorsement: Endorsement; readonly publicKey: Uint8Array }
   | { readonly kind: 'taken'; readonly key: string; readonly untilMs: number };
 
 export interface EndorsementBookDeps {
@@ -91,8 +91,9 @@ export class EndorsementBook {
     }
     const value = encode(entrySchema, { transactionId, expiresMs });
     await store.write(slots.map((key) => ({ key, value })));
-    const signature = signer.sign('consensus', endorsementPayload(chainId, transactionId, expiresMs));
-    return { kind: 'endorsed', endorsement: { nodeId, expiresMs, signature } };
+    const publicKey = signer.publicKey('consensus');
+    const signature = signer.sign('consensus', endorsementPayload(chainId, transactionId, expiresMs), publicKey);
+    return { kind: 'endorsed', endorsement: { nodeId, expiresMs, signature }, publicKey };
   }
 
   #read(slot: string): { readonly transactionId: Digest; readonly expiresMs: number } | null {

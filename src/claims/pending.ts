@@ -5,7 +5,6 @@
 import {
   applyOperations,
   type Candidate,
-  type ChainView,
   type Claim,
   checkTransactionShape,
   type Digest,
@@ -17,7 +16,6 @@ import {
   type Sha256,
   sameBytes,
   sameSet,
-  setsOf,
   totalPower,
   type ValidatorSetRecord,
 } from '../../chain/index.ts';
@@ -40,6 +38,8 @@ export interface Pending {
   heardMs: number;
   readonly abort: AbortController;
   readonly endorsements: Map<string, Endorsement>;
+  /** The key of the own endorsement among them. */
+  ownKey: Uint8Array | null;
   readonly refusals: Map<string, string>;
   readonly waiters: Set<(outcome: Outcome) => void>;
   state: 'queued' | 'checking' | 'unchecked' | 'endorsed' | 'refused' | 'unmarked';
@@ -60,6 +60,7 @@ export function newPending(from: Pick<Pending, 'id' | 'candidate' | 'authorPeerI
     heardMs: from.addedMs,
     abort: new AbortController(),
     endorsements: new Map(),
+    ownKey: null,
     refusals: new Map(),
     waiters: new Set(),
     state: 'queued',
@@ -121,19 +122,22 @@ export function refusalOf(head: Head, claims: readonly Claim[], sha256: Sha256):
 }
 
 /**
- * What the head's block changes for endorsements, where the next block has another set than it had: whose word no longer counts, because the
- * member has gone or has another key; and whether this node speaks with a key that it didn't have. Null where nothing changes.
+ * What another set changes for endorsements: whose word no longer counts, because the member has gone or has another key; and whether this
+ * node speaks with a key that it didn't have. Null where nothing changes.
  */
-export function setMove(view: ChainView, ownNodeId: Digest): { readonly silenced: readonly Digest[]; readonly speaksAnew: boolean } | null {
-  const { current, next } = setsOf(view.state);
-  if (sameSet(current, next)) return null;
+export function setMove(
+  before: ValidatorSetRecord,
+  now: ValidatorSetRecord,
+  ownNodeId: Digest,
+): { readonly silenced: readonly Digest[]; readonly speaksAnew: boolean } | null {
+  if (sameSet(before, now)) return null;
   const isIn = (set: ValidatorSetRecord, member: ValidatorSetRecord[number]): boolean => {
     const found = findValidator(set, member.nodeId);
     return found !== null && sameBytes(found.validator.consensusKey, member.consensusKey);
   };
-  const own = findValidator(next, ownNodeId);
+  const own = findValidator(now, ownNodeId);
   return {
-    silenced: current.filter((member) => !isIn(next, member)).map(({ nodeId }) => nodeId),
-    speaksAnew: own !== null && !isIn(current, own.validator),
+    silenced: before.filter((member) => !isIn(now, member)).map(({ nodeId }) => nodeId),
+    speaksAnew: own !== null && !isIn(before, own.validator),
   };
 }
