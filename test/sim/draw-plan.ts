@@ -28,7 +28,10 @@ export function drawPlan(seed: number): Plan {
   const stormMs = 8_000 + random.below(16_000);
   const honest = range(authorities + mirrors).filter((node) => !liars.some((liar) => liar.node === node));
   // Those that may lose their memory or their time count against the same third as the liars.
-  const weak = honest.filter((node) => node < authorities).slice(0, faultyOf(authorities) - liars.length);
+  const weak = shuffled(
+    random,
+    honest.filter((node) => node < authorities),
+  ).slice(0, faultyOf(authorities) - liars.length);
   const stage = { random, all: authorities + mirrors, honest, weak };
   const count = MIN_FAULTS + random.below(10);
   const faults: Fault[] = [];

@@ -5,12 +5,15 @@
 
 import {
   candidateMessage,
+  type Digest,
   decode,
   digestToHex,
   endorsementMessage,
+  helpResponse,
   keyOf,
   MAX_CANDIDATE_MESSAGE_BYTES,
   MAX_ENDORSEMENT_MESSAGE_BYTES,
+  MAX_HELP_RESPONSE_BYTES,
   MAX_PROPOSAL_MESSAGE_BYTES,
   proposalMessage,
   sameBytes,
@@ -21,7 +24,7 @@ import {
 } from '../../chain/index.ts';
 import { MAX_FUTURE_ROUNDS, MAX_PROPOSALS_PER_ROUND } from '../../consensus/index.ts';
 import { SIGN_STATE_FILE } from '../../genesis/index.ts';
-import { topicOf } from '../../src/channels.ts';
+import { protocolOf, topicOf } from '../../src/channels.ts';
 import { DEFAULT_MEMPOOL_LIMITS } from '../../src/claims/mempool.ts';
 import { sha256 } from '../../src/crypto/sha256.ts';
 import type { CairnNode } from '../../src/node.ts';
@@ -61,6 +64,7 @@ export class Observer {
     this.#fatal = deps.fatal;
     for (const one of world.inhabitants) this.#names.set(addressOf(one), one);
     world.air.overheard = (from, topic, message) => this.#hear(from, topic, message);
+    world.air.overheardAnswer = (from, protocol, answer) => this.#hearAnswer(from, protocol, answer);
     world.time.afterEvent = () => this.#look();
   }
 
@@ -100,6 +104,19 @@ export class Observer {
       if (!read.ok || digestToHex(read.value.proposal.nodeId) !== digestToHex(one.nodeId)) return;
       this.#see({ kind: 'proposal', name, message: read.value, isSynced: this.#isSafe(one, read.value.proposal.signature) });
     } else this.#hearClaim(one, topic, message);
+  }
+
+  /** Votes and proposals of its own that a node tells those who are stuck. */
+  #hearAnswer(from: string, protocol: string, answer: Uint8Array): void {
+    const one = this.#names.get(from);
+    if (one === undefined || protocol !== protocolOf(this.#world.chainId, 'help')) return;
+    const read = decode(helpResponse, answer, { maxBytes: MAX_HELP_RESPONSE_BYTES });
+    if (!read.ok) return;
+    const isOwn = ({ nodeId }: { readonly nodeId: Digest }): boolean => sameBytes(nodeId, one.nodeId);
+    for (const vote of read.value.votes.filter(isOwn))
+      this.#see({ kind: 'vote', name: one.name, vote, isSynced: this.#isSafe(one, vote.signature) });
+    for (const message of read.value.proposals.filter(({ proposal }) => isOwn(proposal)))
+      this.#see({ kind: 'proposal', name: one.name, message, isSynced: this.#isSafe(one, message.proposal.signature) });
   }
 
   #hearClaim(one: Inhabitant, topic: string, message: Uint8Array): void {

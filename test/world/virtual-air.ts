@@ -45,6 +45,8 @@ export class VirtualAir {
   readonly providers = new Map<string, Set<string>>();
   /** Called with everything that a node says by gossip, whether or not anybody hears it. */
   overheard: (from: string, topic: string, message: Uint8Array) => void = () => {};
+  /** Called with everything that a node answers to a question. */
+  overheardAnswer: (from: string, protocol: string, answer: Uint8Array) => void = () => {};
   /** The delay of each copy that arrives, in milliseconds; none when the message is lost. */
   route: (passage: Passage) => readonly number[] = ({ topic }) => this.#weathered(topic);
   readonly #parted = new Map<string, number>();

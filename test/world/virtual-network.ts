@@ -187,7 +187,9 @@ export class VirtualNetwork implements Network {
     const handler = peer?.handlerOf(protocol);
     if (handler === undefined) throw new NetworkError('unreachable', `${peerId} does not speak ${protocol}`);
     if (body.length > handler.maxRequestBytes) throw new NetworkError('too-large', 'the request is too long');
-    return (await handler.inTurn(() => handler.handle(this.peerId, body))).slice();
+    const answer = await handler.inTurn(() => handler.handle(this.peerId, body));
+    this.#air.overheardAnswer(peerId, protocol, answer);
+    return answer.slice();
   }
 
   handlerOf(protocol: string): Handler | undefined {
