@@ -24,6 +24,7 @@ const FAILURES = [
 /** What a node can't do without, below its data folder, and the folder that its words name. */
 const PLACES = { chain: 'chain', wal: '', 'sign-state': '', node: 'node' } as const;
 const VITAL = ['chain', 'wal', 'sign-state', 'node'] as const;
+const CASES = VITAL.flatMap((place) => FAILURES.map((failure) => ({ place, ...failure })));
 
 t.setTimeout(560_000);
 
@@ -62,9 +63,8 @@ t.test(
     if (fixture === null) return;
     const load = new Publishers(fixture.authorities, LOAD);
     t.teardown(() => load.stop());
-    for (const [index, place] of VITAL.entries()) {
-      const { name, strike, told } = FAILURES[index % 2] ?? FAILURES[0];
-      const node = fixture.authorities[index] ?? fixture.node('node1');
+    for (const [index, { place, name, strike, told }] of CASES.entries()) {
+      const node = fixture.authorities[index % fixture.authorities.length] ?? fixture.node('node1');
       const disk = await giveSmallDisk(t, fixture, { node, place });
       await strike(disk);
       const exit = await node.process.exited;
