@@ -55,8 +55,8 @@ import { Heard } from './heard.ts';
 import { proposalFromRecord, proposalToRecord, valueIdOfDigest, voteFromRecord, voteToRecord } from './records.ts';
 import { isTimely } from './time.ts';
 
-/** Early messages of the next height, kept until this node gets there: a proposal and a few votes from each validator. */
-const MAX_EARLY = 1024;
+/** Early messages of the next height, kept until this node gets there: more than the largest set can say of the rounds that are listened to. */
+const MAX_EARLY = 8_192;
 /** Proposals being assembled at a time. */
 const MAX_ASSEMBLIES = 8;
 const MAX_HELP_VOTES = 1024;

@@ -31,7 +31,7 @@ import type { SignState, Slot } from './sign-state.ts';
 import { Values } from './values.ts';
 import { Wal } from './wal.ts';
 
-/** Inputs of others waiting for the machine; a flood beyond it is dropped, gossip brings back what matters. Own ones never are. */
+/** Inputs of others waiting for the machine: more than the largest set can say of a height. What is beyond is dropped; own ones never are. */
 const MAX_EVENTS = 10_000;
 const DECIDE_AGAIN_MS = 1_000;
 

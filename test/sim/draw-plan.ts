@@ -51,7 +51,7 @@ export function drawPlan(seed: number): Plan {
     liars,
     faults: faults.sort((left, right) => left.atMs - right.atMs),
     changes: drawChanges(random, { authorities, stormMs, liars }),
-    removalsMs: random.chance(0.4) ? 500 + random.below(3_500) : 0,
+    removalsMs: random.chance(0.25) ? 500 + random.below(3_500) : 0,
   };
 }
 
