@@ -19,7 +19,7 @@ export class DamagedLogError extends Error {
   readonly offset: number;
 
   constructor(path: string, offset: number) {
-    super(`${path} is damaged at byte ${offset}, before its end: see "Damaged files" in docs/operations.md before you touch it`);
+    super(`${path} is damaged at byte ${offset}, where no crash tears it: see "Damaged files" in docs/operations.md before you touch it`);
     this.name = 'DamagedLogError';
     this.path = path;
     this.offset = offset;
@@ -37,10 +37,18 @@ export class FrameLog {
     this.#size = size;
   }
 
-  /** Opens or makes the file; resolves to the log and the bodies of its whole frames. Rejects with DamagedLogError. */
-  static async open(files: FileSystem, path: string): Promise<{ readonly log: FrameLog; readonly bodies: readonly Uint8Array[] }> {
+  /**
+   * Opens or makes the file; resolves to the log and the bodies of its whole frames. Rejects with DamagedLogError. `startsWhole`: the first
+   * frame came with the file, by a rename, so that no crash can have torn it.
+   */
+  static async open(
+    files: FileSystem,
+    path: string,
+    options: { readonly startsWhole?: boolean } = {},
+  ): Promise<{ readonly log: FrameLog; readonly bodies: readonly Uint8Array[] }> {
     const existing = (await files.readFile(path)) ?? new Uint8Array();
     const { bodies, end } = readFrames(existing, path);
+    if (options.startsWhole === true && end === 0 && existing.length > 0) throw new DamagedLogError(path, 0);
     const handle = await files.open(path, 'write');
     if (end < existing.length) await handle.truncate(end);
     await handle.sync();

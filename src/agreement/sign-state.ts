@@ -57,7 +57,7 @@ export class SignState {
 
   static async open(files: FileSystem, signer: Signer): Promise<SignState> {
     if ((await files.stat(SIGN_STATE_FILE)) === null) return new SignState(files, signer, null, []);
-    const { log, bodies } = await FrameLog.open(files, SIGN_STATE_FILE);
+    const { log, bodies } = await FrameLog.open(files, SIGN_STATE_FILE, { startsWhole: true });
     await files.syncFolder('');
     const entries = bodies.map((body) => {
       const entry = decode(entrySchema, body, { maxBytes: MAX_PAYLOAD_BYTES * 2 });
@@ -89,7 +89,7 @@ export class SignState {
   async keepSilentThrough(height: number): Promise<void> {
     if (height <= this.#silentThrough) return;
     this.#silentThrough = height;
-    await this.#inTurn(() => this.#write({ kind: 'silent', throughHeight: height }));
+    await this.#inTurn(() => this.#compact());
   }
 
   /** What was signed in the slot, or null. Knows the highest height only. */
@@ -133,8 +133,9 @@ export class SignState {
     return await turn;
   }
 
+  /** The first entry comes by a rename: bytes without one are rot, and never a write that a crash has torn. */
   async #write(entry: Entry): Promise<void> {
-    if (this.#log === null) return await this.#rewrite([entry]);
+    if (this.#log === null || this.#log.sizeBytes === 0) return await this.#rewrite([entry]);
     this.#log.append(encode(entrySchema, entry));
     await this.#log.sync();
   }
@@ -145,7 +146,7 @@ export class SignState {
     this.#last = entry;
   }
 
-  /** Keeps the slots of the highest height alone. */
+  /** Keeps the slots of the highest height alone, behind the silence, which is then never at the end, where a crash may tear. */
   async #compact(): Promise<void> {
     await this.#rewrite([{ kind: 'silent', throughHeight: this.#silentThrough }, ...this.#slots.values()]);
   }

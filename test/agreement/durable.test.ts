@@ -242,6 +242,35 @@ t.test('a missing file is a forgotten past until something is signed, however of
   t.ok((await SignState.open(await withEmptyState(), countingSigner())).remembered, 'an empty file remembers that nothing was signed');
 });
 
+t.test('a rotten first entry is damage at every start, and never the memory of having signed nothing', async (t) => {
+  for (const first of ['signature', 'silence'] as const) {
+    const files = first === 'signature' ? await withEmptyState() : memoryFileSystem();
+    const state = await SignState.open(files, countingSigner());
+    if (first === 'signature') await state.sign(slot(5, 1, 'prevote'), said(1));
+    else await state.keepSilentThrough(12);
+    await state.close();
+    const whole = (await files.readFile(SIGN_STATE_FILE)) ?? new Uint8Array();
+    for (let bit = 0; bit < whole.length * 8; bit += 1) {
+      files.flipBit(SIGN_STATE_FILE, bit);
+      for (const start of ['first', 'second'] as const)
+        await t.rejects(SignState.open(files, countingSigner()), { code: 'DAMAGED_LOG' }, `${first}, bit ${bit}, ${start} start`);
+      files.flipBit(SIGN_STATE_FILE, bit);
+    }
+    files.crash();
+  }
+});
+
+t.test('a silence that was added is not at the end, where rot would pass for a torn write', async (t) => {
+  const files = await withEmptyState();
+  const state = await SignState.open(files, countingSigner());
+  await state.sign(slot(5, 1, 'prevote'), said(1));
+  await state.keepSilentThrough(12);
+  await state.close();
+  const { length } = (await files.readFile(SIGN_STATE_FILE)) ?? new Uint8Array();
+  files.flipBit(SIGN_STATE_FILE, length * 8 - 1);
+  t.equal((await SignState.open(files, countingSigner())).silentThrough, 12);
+});
+
 t.test('a full disk gives no signature, and none after it', async (t) => {
   const files = await withEmptyState();
   const state = await SignState.open(files, countingSigner());
