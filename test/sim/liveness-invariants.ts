@@ -4,8 +4,11 @@ import { digestToHex, transactionId } from '../../chain/index.ts';
 import { sha256 } from '../../src/crypto/sha256.ts';
 import type { Judge } from './invariants.ts';
 
-/** Rounds beyond the one in work that the first decision after healing may take, with liars still among the proposers. */
-const MAX_ROUNDS_TO_HEAL = 10;
+/**
+ * Rounds beyond the one in work that the first decision after healing may take. Mostly none or one; where some are locked on what the others
+ * never saw a polka of, it waits for one of them to propose, with liars still among the proposers.
+ */
+const MAX_ROUNDS_TO_HEAL = 6;
 
 /** What a client was told to be committed is on the chain. */
 export function nothingLost(): Judge {

@@ -1,17 +1,18 @@
 /**
  * The simulator's command: `npm run simulate -- --seed S` replays one seed with a readable trace, `-- --minutes M` or `-- --seeds N`, both
  * with `--from S`, searches, prints what it met, and shrinks the plan of what failed; `-- --twins L` goes through every sequence of L
- * partings with every authority doubled. Ctrl-C ends a search with its report. Ends with 1 when an invariant was broken.
+ * partings with every authority doubled; `-- --calm N` tells how fast it is: N heights of four nodes in fair weather. Ctrl-C ends a search with its report. Ends with 1 when an invariant was broken.
  */
 
 import { parseArgs } from 'node:util';
 import { drawPlan } from './draw-plan.ts';
+import { mutantPlan } from './mutants.ts';
 import type { Plan } from './plan.ts';
 import { plansFrom, type SearchOptions, searchPlans, shrink } from './search.ts';
 import { type Outcome, simulate } from './simulation.ts';
 import { twinPlans } from './twins.ts';
 
-const USAGE = 'usage: npm run simulate -- --seed S [--quiet] | --minutes M [--from S] | --seeds N [--from S] | --twins L';
+const USAGE = 'usage: npm run simulate -- --seed S [--quiet] | --minutes M [--from S] | --seeds N [--from S] | --twins L | --calm N';
 
 export async function main(args: readonly string[]): Promise<number> {
   const { values } = parseArgs({
@@ -23,6 +24,7 @@ export async function main(args: readonly string[]): Promise<number> {
       seeds: { type: 'string' },
       from: { type: 'string' },
       twins: { type: 'string' },
+      calm: { type: 'string' },
     },
   });
   if (values.seed !== undefined) return await replay(Number(values.seed), values.quiet === true);
@@ -30,6 +32,7 @@ export async function main(args: readonly string[]): Promise<number> {
     const sequence = Number(values.twins);
     return await searchIn(twinPlans(sequence), { what: `twins under ${sequence} partings`, isEnough: () => false });
   }
+  if (values.calm !== undefined) return await speed(Number(values.calm));
   const from = Number(values.from ?? Math.floor(performance.timeOrigin / 1000) % 1_000_000_000);
   const endMs = performance.now() + Number(values.minutes) * 60_000;
   const isEnough =
@@ -45,6 +48,19 @@ async function replay(seed: number, isQuiet: boolean): Promise<number> {
   say(JSON.stringify(plan, null, 2));
   const outcome = await simulate(plan, isQuiet ? {} : { print: say });
   say(`height ${outcome.height}, ${(outcome.virtualMs / 1000).toFixed(1)} s of virtual time, trace ${outcome.trace}`);
+  say(describe(outcome));
+  return outcome.violation === null ? 0 : 1;
+}
+
+/** On this thread alone. */
+async function speed(heights: number): Promise<number> {
+  const plan = mutantPlan(drawPlan(1), { name: 'none', trips: 'none', plan: { heights, stormMs: 1_000 } });
+  const startMs = performance.now();
+  const outcome = await simulate(plan);
+  const seconds = (performance.now() - startMs) / 1000;
+  say(
+    `${outcome.height} heights of a calm network of four in ${seconds.toFixed(2)} s: ${(outcome.height / seconds).toFixed(0)} heights a second`,
+  );
   say(describe(outcome));
   return outcome.violation === null ? 0 : 1;
 }
