@@ -121,7 +121,7 @@ class Simulation {
       see: (fact) => this.#see(fact),
       count: (what) => this.#coverage.count(what),
       isCommitted: (id) => this.#committed.has(id),
-      failed: (name, error) => this.failed(name, error),
+      failed: (name, error) => this.stray(error, name),
     });
     this.#admins = this.#makeAdmins();
     this.#invariants = invariants({
@@ -163,9 +163,9 @@ class Simulation {
     };
   }
 
-  /** Nobody waited for this error: it ends a real process. Whose it is only a damaged disk tells. */
-  stray(error: unknown): void {
-    if (!this.#hand.onStray(error)) this.failed(THE_WORLD, error);
+  /** Nobody waited for this error, which ends a real process, or who asked was told of it: a damaged disk may be behind it. */
+  stray(error: unknown, name: string = THE_WORLD): void {
+    if (!this.#hand.onStray(error)) this.failed(name, error);
   }
 
   failed(name: string, error: unknown): void {
@@ -208,7 +208,7 @@ class Simulation {
       honest: this.#honest.filter((one) => this.#world.inhabitants.indexOf(one) < this.#plan.authorities),
       random: new SeededRandom(this.#plan.seed ^ 0xad31),
       count: (what) => this.#coverage.count(what),
-      failed: (name, error) => this.failed(name, error),
+      failed: (name, error) => this.stray(error, name),
     });
   }
 
