@@ -27,6 +27,11 @@ export async function main(args: readonly string[]): Promise<number> {
       calm: { type: 'string' },
     },
   });
+  const numbers = [values.seed, values.minutes, values.seeds, values.from, values.twins, values.calm];
+  if (numbers.some((one) => one !== undefined && !/^\d+(\.\d+)?$/.test(one))) {
+    say(USAGE);
+    return 1;
+  }
   if (values.seed !== undefined) return await replay(Number(values.seed), values.quiet === true);
   if (values.twins !== undefined) {
     const sequence = Number(values.twins);
