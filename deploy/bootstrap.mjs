@@ -1,7 +1,7 @@
 /**
  * From a bare clone to a running command, with nothing but Node and npm: installs the locked packages, prepares the test runner where tests
- * are compiled, compiles what is stale, then hands over to `start`, `test`, `bench`, `simulate`, `chaos` or
- * `build`. Uses Node's own modules only, because it runs before anything is installed. Never touches a file outside the clone, and does no step twice.
+ * are compiled, compiles what is stale, then hands over to `start`, `test`, `bench`, `simulate`, `chaos` or `build`. Uses Node's own modules
+ * only, because it runs before anything is installed. Never touches a file outside the clone, and does no step twice.
  */
 
 import { spawn, spawnSync } from 'node:child_process';

@@ -59,7 +59,7 @@ export class CatchUp {
   /** Gave nothing, or something bad. */
   readonly #spent = new Set<string>();
   /** Gave something bad, or did not answer a second time: they stay spent. */
-  readonly #bad = new Set<string>();
+  readonly #forsaken = new Set<string>();
   /** Did not answer once. */
   readonly #silent = new Set<string>();
   /** Were overtaken, or gave little where they said they had much: asked only for want of others. */
@@ -84,7 +84,7 @@ export class CatchUp {
 
   /** This peer was asked where it is, and has more than this node: if it gave nothing before, it is asked for blocks again. */
   hasMore(peer: string): void {
-    if (this.#bad.has(peer)) return;
+    if (this.#forsaken.has(peer)) return;
     this.#spent.delete(peer);
     this.#wake();
   }
@@ -147,7 +147,7 @@ export class CatchUp {
   /** Whatever else it gave is not looked at. */
   #forsake(peer: string): void {
     this.#spent.add(peer);
-    this.#bad.add(peer);
+    this.#forsaken.add(peer);
     this.#slots = this.#slots.filter((slot) => slot.page?.peer !== peer);
   }
 
@@ -208,7 +208,7 @@ export class CatchUp {
   #onSilence(peer: string): void {
     this.#spent.add(peer);
     this.#slow.add(peer);
-    if (this.#silent.has(peer)) this.#bad.add(peer);
+    if (this.#silent.has(peer)) this.#forsaken.add(peer);
     this.#silent.add(peer);
   }
 

@@ -19,8 +19,7 @@ import { sha256 } from '../../src/crypto/sha256.ts';
 import type { CairnNode } from '../../src/node.ts';
 import { type ConsentNote, consentToJoin, consentToRotate } from '../../src/orders/consent-note.ts';
 import type { Inhabitant } from '../world/inhabitant.ts';
-import type { SeededRandom } from '../world/seeded-random.ts';
-import type { VirtualWorld } from '../world/world.ts';
+import type { AdminsDeps } from './admins.ts';
 import type { Fact } from './facts.ts';
 import { type Plan, pick, type SetChange } from './plan.ts';
 
@@ -29,16 +28,11 @@ const ENOUGH_WORK = 4;
 /** What the operators want is asked for again after this, until the chain has it. */
 const ASK_AGAIN_MS = 1_000;
 
-export interface LoadDeps {
-  readonly world: VirtualWorld;
-  readonly honest: readonly Inhabitant[];
-  readonly random: SeededRandom;
+export interface LoadDeps extends AdminsDeps {
   /** New consensus keys, raw, of those who are to get one. */
   readonly spareKeys: ReadonlyMap<Inhabitant, Uint8Array>;
   readonly see: (fact: Fact) => void;
-  readonly count: (what: string) => void;
   readonly isCommitted: (id: string) => boolean;
-  readonly failed: (name: string, error: unknown) => void;
 }
 
 export class Load {

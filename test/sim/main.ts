@@ -1,7 +1,8 @@
 /**
  * The simulator's command: `npm run simulate -- --seed S` replays one seed with a readable trace, `-- --minutes M` or `-- --seeds N`, both
  * with `--from S`, searches, prints what it met, and shrinks the plan of what failed; `-- --twins L` goes through every sequence of L
- * partings with every authority doubled; `-- --calm N` tells how fast it is: N heights of four nodes in fair weather. Ctrl-C ends a search with its report. Ends with 1 when an invariant was broken.
+ * partings with every authority doubled; `-- --calm N` tells how fast it is: N heights of four nodes in fair weather. Ctrl-C ends a search
+ * with its report. Ends with 1 when an invariant was broken.
  */
 
 import { parseArgs } from 'node:util';

@@ -6,7 +6,7 @@ import { isCertain, LIAR_KINDS, MOMENTS } from './plan.ts';
 import { search } from './search.ts';
 import { simulate } from './simulation.ts';
 
-/** About three minutes of two cores. */
+/** About four minutes of two cores. */
 const SEEDS = 1_000;
 const TIMEOUT_MS = 850_000;
 const FROM = 1_000;
