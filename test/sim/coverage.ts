@@ -22,6 +22,8 @@ export const WANTED = [
   'evidence on the chain',
   'authority removed',
   'authority admitted again',
+  'newcomer admitted',
+  'guilty one removed',
   'key rotated',
   'vote of a removed validator',
   'rival claims',

@@ -50,8 +50,9 @@ export function drawPlan(seed: number): Plan {
     weather: drawWeather(random, 0.3),
     liars,
     faults: faults.sort((left, right) => left.atMs - right.atMs),
-    changes: drawChanges(random, { authorities, stormMs, liars }),
+    changes: drawChanges(random, { authorities, mirrors, stormMs, liars }),
     removalsMs: random.chance(0.25) ? 500 + random.below(3_500) : 0,
+    removeGuilty: liars.length > 0 && random.chance(0.5),
   };
 }
 
@@ -68,9 +69,10 @@ function drawPowerCuts(random: SeededRandom, of: { readonly node: number; readon
 
 /**
  * Who leaves: only where the smaller set can spare one, and always who is to vote on after it. Who gets a new key: an honest one that stays.
+ * Who joins: a mirror.
  */
-function drawChanges(random: SeededRandom, of: Pick<Plan, 'authorities' | 'stormMs' | 'liars'>): Plan['changes'] {
-  const { authorities, stormMs, liars } = of;
+function drawChanges(random: SeededRandom, of: Pick<Plan, 'authorities' | 'mirrors' | 'stormMs' | 'liars'>): Plan['changes'] {
+  const { authorities, mirrors, stormMs, liars } = of;
   const times = (): { readonly atMs: number; readonly forMs: number } => ({
     atMs: Math.floor(random.next() * stormMs * 0.6),
     forMs: 1_000 + Math.floor(random.exponential(stormMs / 3)),
@@ -85,6 +87,7 @@ function drawChanges(random: SeededRandom, of: Pick<Plan, 'authorities' | 'storm
     const staying = range(authorities).filter((node) => ![...liars, ...changes].some((other) => other.node === node));
     changes.push({ kind: 'rotate', ...times(), node: pick(random, staying) });
   }
+  if (mirrors > 0 && random.chance(0.5)) changes.push({ kind: 'join', ...times(), node: authorities });
   return changes;
 }
 

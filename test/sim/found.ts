@@ -45,6 +45,7 @@ export const FOUND: readonly Found[] = [
         { atMs: 16238, forMs: 3589, action: { kind: 'clog', from: 4, to: 6 } },
       ],
       changes: [],
+      removeGuilty: false,
     },
   },
   {
@@ -65,6 +66,7 @@ export const FOUND: readonly Found[] = [
       liars: [],
       faults: [{ atMs: 1802, forMs: 2330, action: { kind: 'crash at', node: 5, moment: 'after the log is synced', nth: 3 } }],
       changes: [{ kind: 'rotate', atMs: 3453, forMs: 2525, node: 5 }],
+      removeGuilty: false,
     },
   },
   {
@@ -94,6 +96,7 @@ export const FOUND: readonly Found[] = [
         { atMs: 10258, forMs: 5510, action: { kind: 'bit flip', node: 0, where: 'sign state' } },
       ],
       changes: [{ kind: 'rotate', atMs: 3313, forMs: 4385, node: 3 }],
+      removeGuilty: false,
       removalsMs: 2630,
     },
   },

@@ -21,7 +21,7 @@ import { type ConsentNote, consentToJoin, consentToRotate } from '../../src/orde
 import type { Inhabitant } from '../world/inhabitant.ts';
 import type { AdminsDeps } from './admins.ts';
 import type { Fact } from './facts.ts';
-import { type Plan, pick, type SetChange } from './plan.ts';
+import { maySetChange, type Plan, pick, type SetChange } from './plan.ts';
 
 /** A node that has so much to do is given no more. */
 const ENOUGH_WORK = 4;
@@ -51,7 +51,7 @@ export class Load {
   start(): void {
     this.#next();
     for (const change of this.#plan.changes)
-      this.#after(change.atMs, () => (change.kind === 'leave' ? this.#want(change, false) : this.#rotate(change)));
+      this.#after(change.atMs, () => (change.kind === 'rotate' ? this.#rotate(change) : this.#want(change, change.kind === 'join')));
   }
 
   /** Nothing more is wanted of its own accord. */
@@ -78,7 +78,7 @@ export class Load {
       this.#submit(one, claims);
       this.#deps.world.time.timers.set(ASK_AGAIN_MS, again);
     };
-    if (this.#plan.changes.length > 0) this.#deps.world.time.timers.set(ASK_AGAIN_MS, again);
+    if (maySetChange(this.#plan)) this.#deps.world.time.timers.set(ASK_AGAIN_MS, again);
     return id;
   }
 
@@ -109,15 +109,14 @@ export class Load {
     const { world } = this.#deps;
     const { subject, one, held } = this.#standingOf(change);
     if (held?.active === isMember) {
-      this.#deps.count(isMember ? 'authority admitted again' : 'authority removed');
+      this.#deps.count(change.kind === 'join' ? 'newcomer admitted' : isMember ? 'authority admitted again' : 'authority removed');
       if (!isMember) this.#after(change.forMs, () => this.#want(change, true));
       return;
     }
-    if (held !== null) {
-      const about = { chainId: world.chainId, node: subject.record, replaces: held.height };
-      if (isMember) this.#submitNote(one, consentToJoin(about, subject.signer.sign, sha256));
-      else this.#submit(one, [{ kind: 'RemoveNode', nodeId: subject.nodeId, reason: 'as planned', replaces: held.height }]);
-    }
+    const replaces = held?.height ?? null;
+    const about = { chainId: world.chainId, node: subject.record, replaces };
+    if (isMember) this.#submitNote(one, consentToJoin(about, subject.signer.sign, sha256));
+    else this.#submit(one, [{ kind: 'RemoveNode', nodeId: subject.nodeId, reason: 'as planned', replaces }]);
     this.#after(ASK_AGAIN_MS, () => this.#want(change, isMember));
   }
 

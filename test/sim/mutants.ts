@@ -51,6 +51,7 @@ const CALM: Partial<Plan> = {
   rivals: 0,
   removalsMs: 0,
   changes: [],
+  removeGuilty: false,
   stormMs: 20_000,
 };
 

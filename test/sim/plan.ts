@@ -87,8 +87,11 @@ export interface Fault {
 }
 
 export interface SetChange {
-  /** `leave`: the authority leaves the set, and comes back into it when there is time left. `rotate`: its consensus key is replaced. */
-  readonly kind: 'leave' | 'rotate';
+  /**
+   * `leave`: the authority leaves the set, and comes back into it when there is time left. `join`: a mirror becomes an authority. `rotate`:
+   * its consensus key is replaced.
+   */
+  readonly kind: 'leave' | 'join' | 'rotate';
   readonly atMs: number;
   /** Until the way back. */
   readonly forMs: number;
@@ -115,11 +118,18 @@ export interface Plan {
   readonly liars: readonly { readonly node: number; readonly kind: LiarKind }[];
   readonly faults: readonly Fault[];
   readonly changes: readonly SetChange[];
+  /** Whether evidence takes the guilty one out of the set. */
+  readonly removeGuilty: boolean;
 }
 
 /** Faults of a plan that happen whatever the network does; a death at a moment waits for that moment, and blocks are lost where some came. */
 export function isCertain({ action }: Fault): boolean {
   return action.kind !== 'crash at' && action.kind !== 'lost blocks';
+}
+
+/** Whether another set may vote in the end than in the beginning. */
+export function maySetChange({ changes, removeGuilty }: Plan): boolean {
+  return changes.length > 0 || removeGuilty;
 }
 
 /** Nodes that may fail in any way, out of so many. */

@@ -25,6 +25,8 @@ const MET = [
   'evidence on the chain',
   'authority removed',
   'authority admitted again',
+  'newcomer admitted',
+  'guilty one removed',
   'key rotated',
   'vote of a removed validator',
   'rival claims',

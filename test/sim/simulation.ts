@@ -100,7 +100,11 @@ class Simulation {
     this.#options = options;
     const signatures = plan.signatures === 'ed25519' ? ed25519OnTheSpot() : keyedHashes({ onCurve: plan.changes.length > 0 });
     const seen = watched(signatures, { chainId: () => this.#world.chainId, see: (fact) => this.#see(fact) });
-    this.#world = new VirtualWorld({ ...plan, signatures: seen, parameters: { timeouts: timeoutsOf(plan.pace) } });
+    this.#world = new VirtualWorld({
+      ...plan,
+      signatures: seen,
+      parameters: { timeouts: timeoutsOf(plan.pace), removeGuilty: plan.removeGuilty },
+    });
     this.#startMs = this.#world.time.nowMs;
     this.#world.time.onThrow = (error) => this.stray(error);
     const liars = plan.liars.flatMap(({ node }) => this.#world.inhabitants[node] ?? []);
@@ -112,7 +116,7 @@ class Simulation {
     }
     const spareKeys = this.#giveSpareKeys(seen);
     options.mutate?.(this.#world);
-    this.#sets = new SetBook(this.#world.genesis.nodes);
+    this.#sets = new SetBook(this.#world.genesis, () => this.#coverage.count('guilty one removed'));
     this.#load = new Load(plan, {
       world: this.#world,
       honest: this.#honest,
@@ -205,7 +209,7 @@ class Simulation {
   #makeAdmins(): Admins {
     return new Admins(this.#plan, {
       world: this.#world,
-      honest: this.#honest.filter((one) => this.#world.inhabitants.indexOf(one) < this.#plan.authorities),
+      honest: this.#honest,
       random: new SeededRandom(this.#plan.seed ^ 0xad31),
       count: (what) => this.#coverage.count(what),
       failed: (name, error) => this.stray(error, name),
@@ -255,7 +259,7 @@ class Simulation {
   }
 
   #isMember({ height, nodeId }: SignedVote): boolean {
-    return this.#plan.changes.length === 0 || this.#sets.at(height).some((one) => sameBytes(one.nodeId, nodeId));
+    return this.#sets.at(height).some((one) => sameBytes(one.nodeId, nodeId));
   }
 
   #onBroken(invariant: string, detail: string): void {

@@ -43,6 +43,7 @@ export function* twinPlans(sequence: number): Generator<Plan> {
       liars: [{ node: index % AUTHORITIES, kind: 'twin' }],
       faults,
       changes: [],
+      removeGuilty: false,
     };
   }
 }
