@@ -2,7 +2,7 @@
  * Counts what simulated runs have been through, so that "no violation" is known to say something. Reads facts and faults; judges nothing.
  */
 
-import { digestToHex } from '../../chain/index.ts';
+import { digestToHex, PROTOCOL_VERSION } from '../../chain/index.ts';
 import type { Fact } from './facts.ts';
 import { saidValue } from './vote-invariants.ts';
 
@@ -25,6 +25,8 @@ export const WANTED = [
   'newcomer admitted',
   'guilty one removed',
   'key rotated',
+  'block of a new version',
+  'stopped for newer software',
   'vote of a removed validator',
   'rival claims',
   'version removed',
@@ -95,6 +97,7 @@ export class Coverage {
     this.count('commits');
     if (certificate.round >= 1) this.count('decision in a later round');
     if (certificate.round >= 2) this.count('decision of round 2 or later');
+    if (block.header.version > PROTOCOL_VERSION) this.count('block of a new version');
     if (block.header.round < certificate.round) this.count('older value decided');
     this.count('evidence on the chain', block.evidence.length);
     const place = this.#places.get(name);

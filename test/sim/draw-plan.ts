@@ -12,6 +12,7 @@ import {
   pick,
   range,
   shuffled,
+  type Upgrade,
   type Weather,
 } from './plan.ts';
 
@@ -53,6 +54,7 @@ export function drawPlan(seed: number): Plan {
     changes: drawChanges(random, { authorities, mirrors, stormMs, liars }),
     removalsMs: random.chance(0.25) ? 500 + random.below(3_500) : 0,
     removeGuilty: liars.length > 0 && random.chance(0.5),
+    upgrade: random.chance(0.3) ? drawUpgrade(random, { all: authorities + mirrors, stormMs }) : null,
   };
 }
 
@@ -89,6 +91,16 @@ function drawChanges(random: SeededRandom, of: Pick<Plan, 'authorities' | 'mirro
   }
   if (mirrors > 0 && random.chance(0.5)) changes.push({ kind: 'join', ...times(), node: authorities });
   return changes;
+}
+
+/** Anybody may be late, all of them too: then nobody goes on until enough have newer software. */
+function drawUpgrade(random: SeededRandom, of: { readonly all: number; readonly stormMs: number }): Upgrade {
+  return {
+    atMs: Math.floor(random.next() * of.stormMs * 0.6),
+    ahead: random.below(8),
+    late: shuffled(random, range(of.all)).slice(0, random.below(of.all + 1)),
+    forMs: Math.floor(300 + random.exponential(2_000)),
+  };
 }
 
 function drawLiars(random: SeededRandom, authorities: number): Plan['liars'] {

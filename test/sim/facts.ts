@@ -35,8 +35,8 @@ export type Fact =
   /** An endorsement, said by its own signer. */
   | { readonly kind: 'endorsement'; readonly name: string; readonly id: string; readonly expiresMs: number; readonly atMs: number }
   | Committed
-  /** A process began, on what its disk held. */
-  | { readonly kind: 'started'; readonly name: string; readonly tip: Standing; readonly lock: Lock | null }
+  /** A process began, on what its disk held; its software knows rules up to `knownVersion`. */
+  | { readonly kind: 'started'; readonly name: string; readonly tip: Standing; readonly lock: Lock | null; readonly knownVersion: number }
   /** The disk was emptied, or some of it; `chainHeight` is the height that its chain is cut to, null when that is untouched. */
   | { readonly kind: 'wiped'; readonly name: string; readonly chainHeight: number | null }
   | {

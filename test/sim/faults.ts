@@ -5,6 +5,7 @@
 
 import { ChainStoreError } from '../../chain/store/index.ts';
 import { SIGN_STATE_FILE } from '../../genesis/index.ts';
+import { NodeError } from '../../src/node-error.ts';
 import type { Inhabitant } from '../world/inhabitant.ts';
 import type { SeededRandom } from '../world/seeded-random.ts';
 import type { VirtualWorld } from '../world/world.ts';
@@ -23,6 +24,12 @@ export interface Notes {
   readonly failed: (one: Inhabitant, error: unknown) => void;
 }
 
+/** Names of those with old software, and how long their operators take to install a newer one once it has stopped. */
+export interface Software {
+  readonly outdated: Set<string>;
+  readonly installMs: number;
+}
+
 const REBOOT_MS = 500;
 
 interface Armed {
@@ -36,6 +43,7 @@ export class Hand {
   readonly #sky: Sky;
   readonly #notes: Notes;
   readonly #random: SeededRandom;
+  readonly #software: Software;
   readonly #armed = new Map<Inhabitant, Armed>();
   /** Their disks were damaged: they may fail, and are emptied when they do. */
   readonly #damaged = new Set<Inhabitant>();
@@ -46,11 +54,15 @@ export class Hand {
   /** Faults so far. */
   happened = 0;
 
-  constructor(world: VirtualWorld, deps: { readonly sky: Sky; readonly notes: Notes; readonly random: SeededRandom }) {
+  constructor(
+    world: VirtualWorld,
+    deps: { readonly sky: Sky; readonly notes: Notes; readonly random: SeededRandom; readonly software: Software },
+  ) {
     this.#world = world;
     this.#sky = deps.sky;
     this.#notes = deps.notes;
     this.#random = deps.random;
+    this.#software = deps.software;
   }
 
   /** Lets deaths come at any moment of this node. */
@@ -64,7 +76,7 @@ export class Hand {
     for (const fault of faults) time.at(startMs + fault.atMs, () => this.#healed || this.#begin(fault));
   }
 
-  /** Everybody runs, sees everybody and knows the time. */
+  /** Everybody runs newer software, sees everybody and knows the time. */
   heal(): void {
     this.#healed = true;
     this.#armed.clear();
@@ -72,12 +84,18 @@ export class Hand {
     for (const one of this.#misled) one.clockErrorMs = right;
     for (const one of this.#world.inhabitants) {
       one.network?.release();
+      if (this.#software.outdated.delete(one.name) && !this.#ups.has(one)) this.#down(one, 0);
       if (this.#ups.has(one)) this.#up(one);
     }
   }
 
-  /** A node gave up. A damaged one is allowed to. */
+  /** A node gave up. A damaged one is allowed to, and one whose software is too old. */
   onFatal(one: Inhabitant, error: unknown): void {
+    if (error instanceof NodeError && error.code === 'OUTDATED' && this.#software.outdated.delete(one.name)) {
+      this.#notes.event('stopped for newer software', one.name);
+      this.#down(one, this.#software.installMs);
+      return;
+    }
     if (!this.#damaged.has(one)) {
       this.#notes.failed(one, error);
       return;

@@ -46,6 +46,7 @@ export const FOUND: readonly Found[] = [
       ],
       changes: [],
       removeGuilty: false,
+      upgrade: null,
     },
   },
   {
@@ -67,6 +68,7 @@ export const FOUND: readonly Found[] = [
       faults: [{ atMs: 1802, forMs: 2330, action: { kind: 'crash at', node: 5, moment: 'after the log is synced', nth: 3 } }],
       changes: [{ kind: 'rotate', atMs: 3453, forMs: 2525, node: 5 }],
       removeGuilty: false,
+      upgrade: null,
     },
   },
   {
@@ -97,6 +99,7 @@ export const FOUND: readonly Found[] = [
       ],
       changes: [{ kind: 'rotate', atMs: 3313, forMs: 4385, node: 3 }],
       removeGuilty: false,
+      upgrade: null,
       removalsMs: 2630,
     },
   },

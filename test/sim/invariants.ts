@@ -9,6 +9,7 @@ import type { SignedItem } from '../../src/ports.ts';
 import type { Committed, Fact } from './facts.ts';
 import { claimsCommitted, convergence, nothingLost, progress, promptDecision } from './liveness-invariants.ts';
 import type { SetBook } from './set-book.ts';
+import { versionFollows } from './version-invariant.ts';
 import { lockDiscipline, singleEndorsement, singleSignature } from './vote-invariants.ts';
 
 /** What is known of the network before it begins. */
@@ -42,6 +43,7 @@ const JUDGES: Readonly<Record<string, (terms: Terms) => Judge>> = {
   agreement,
   'equal state': equalState,
   'sets follow the chain': setsFollow,
+  'version follows the chain': versionFollows,
   integrity,
   'hash links': hashLinks,
   validity,

@@ -9,6 +9,8 @@ import {
   digestToHex,
   encode,
   nodeOf,
+  PROTOCOL_VERSION,
+  parametersRecordOf,
   sameBytes,
   sealedTransaction,
   setsOf,
@@ -21,12 +23,14 @@ import { type ConsentNote, consentToJoin, consentToRotate } from '../../src/orde
 import type { Inhabitant } from '../world/inhabitant.ts';
 import type { AdminsDeps } from './admins.ts';
 import type { Fact } from './facts.ts';
-import { maySetChange, type Plan, pick, type SetChange } from './plan.ts';
+import { maySetChange, type Plan, pick, type SetChange, type Upgrade } from './plan.ts';
 
 /** A node that has so much to do is given no more. */
 const ENOUGH_WORK = 4;
 /** What the operators want is asked for again after this, until the chain has it. */
 const ASK_AGAIN_MS = 1_000;
+/** Of the rules after an upgrade. */
+export const NEW_VERSION: number = PROTOCOL_VERSION + 1;
 
 export interface LoadDeps extends AdminsDeps {
   /** New consensus keys, raw, of those who are to get one. */
@@ -52,6 +56,8 @@ export class Load {
     this.#next();
     for (const change of this.#plan.changes)
       this.#after(change.atMs, () => (change.kind === 'rotate' ? this.#rotate(change) : this.#want(change, change.kind === 'join')));
+    const { upgrade } = this.#plan;
+    if (upgrade !== null) this.#after(upgrade.atMs, () => this.#upgrade(upgrade));
   }
 
   /** Nothing more is wanted of its own accord. */
@@ -140,14 +146,32 @@ export class Load {
     this.#after(ASK_AGAIN_MS, () => this.#rotate(change));
   }
 
+  /** Asks until the chain has the new version, each time for a height that is still to come. */
+  #upgrade({ ahead }: Pick<Upgrade, 'ahead'>): void {
+    const one = this.#farthest();
+    const view = one.node?.head.view;
+    if (view !== undefined) {
+      const { height: replaces, parameters, pending } = parametersRecordOf(view.state);
+      if ((pending?.parameters ?? parameters).protocolVersion === NEW_VERSION) return;
+      const wanted = { ...parameters, protocolVersion: NEW_VERSION };
+      this.#submit(one, [{ kind: 'SetParams', parameters: wanted, atHeight: view.height + 3 + ahead, replaces }]);
+    }
+    this.#after(ASK_AGAIN_MS, () => this.#upgrade({ ahead }));
+  }
+
   /** Whom the change is about, the honest node that has come farthest, and what that holds of the subject. */
   #standingOf({ node }: SetChange): { readonly subject: Inhabitant; readonly one: Inhabitant; readonly held: ReturnType<typeof nodeOf> } {
-    const { world, honest } = this.#deps;
-    const subject = world.inhabitants[node];
-    const [one] = [...honest].sort((left, right) => heightOf(right) - heightOf(left));
-    if (subject === undefined || one === undefined) throw new RangeError(`expected a node ${node} and an honest one`);
+    const subject = this.#deps.world.inhabitants[node];
+    if (subject === undefined) throw new RangeError(`expected a node ${node}`);
+    const one = this.#farthest();
     const view = one.node?.head.view;
     return { subject, one, held: view === undefined ? null : nodeOf(view.state, subject.nodeId) };
+  }
+
+  #farthest(): Inhabitant {
+    const [one] = [...this.#deps.honest].sort((left, right) => heightOf(right) - heightOf(left));
+    if (one === undefined) throw new RangeError('expected an honest node');
+    return one;
   }
 
   #submitNote(one: Inhabitant, { claim, consent }: ConsentNote): void {

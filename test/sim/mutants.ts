@@ -14,6 +14,7 @@ import {
   encode,
   MAX_BLOCKS_RESPONSE_BYTES,
   MAX_CERTIFICATE_BYTES,
+  PROTOCOL_VERSION,
   type SealedTransaction,
 } from '../../chain/index.ts';
 import { SIGN_STATE_FILE } from '../../genesis/index.ts';
@@ -52,6 +53,7 @@ const CALM: Partial<Plan> = {
   removalsMs: 0,
   changes: [],
   removeGuilty: false,
+  upgrade: null,
   stormMs: 20_000,
 };
 
@@ -97,6 +99,17 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'a header that keeps the old set',
     trips: 'sets follow the chain',
     lens: () => headerOf(9, (header) => ({ ...header, nextSetDigest: rot(header.nextSetDigest) })),
+  },
+  {
+    name: 'a block of another version',
+    trips: 'version follows the chain',
+    lens: () => headerOf(9, (header) => ({ ...header, version: header.version + 1 })),
+  },
+  {
+    name: 'old software that votes on',
+    trips: 'version follows the chain',
+    plan: { upgrade: { atMs: 1_000, ahead: 0, late: [], forMs: 0 } },
+    lens: () => changed('started', 1, (fact) => ({ ...fact, knownVersion: PROTOCOL_VERSION })),
   },
   { name: 'a store that loses the last block', trips: 'integrity', plan: { faults: CRASHES }, mutate: forgetfulStore },
   {

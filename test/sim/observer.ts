@@ -74,7 +74,7 @@ export class Observer {
     if (node === null) return;
     const consensus = node.engine?.machine.consensus;
     const lock = consensus === undefined ? null : { height: consensus.height, round: consensus.lockedRound ?? -1 };
-    this.#see({ kind: 'started', name: one.name, tip: tipOf(node), lock });
+    this.#see({ kind: 'started', name: one.name, tip: tipOf(node), lock, knownVersion: node.head.knownVersion });
     node.head.onCommit(({ block, blockId, certificate, effects }) => {
       // What a dead process still had in its hands is nobody's.
       if (one.node !== node) return;

@@ -98,6 +98,16 @@ export interface SetChange {
   readonly node: number;
 }
 
+/** A new protocol version, of the same rules under another number. */
+export interface Upgrade {
+  readonly atMs: number;
+  /** Heights between the wish and the first block of it, beyond the two that are the least. */
+  readonly ahead: number;
+  /** Who has newer software only some time after the old one had to stop, and at the latest when all is healed. */
+  readonly late: readonly number[];
+  readonly forMs: number;
+}
+
 export interface Plan {
   readonly seed: number;
   readonly authorities: number;
@@ -120,6 +130,7 @@ export interface Plan {
   readonly changes: readonly SetChange[];
   /** Whether evidence takes the guilty one out of the set. */
   readonly removeGuilty: boolean;
+  readonly upgrade: Upgrade | null;
 }
 
 /** Faults of a plan that happen whatever the network does; a death at a moment waits for that moment, and blocks are lost where some came. */

@@ -130,6 +130,7 @@ function* smallerThan(plan: Plan): Generator<Plan> {
   const lastMs = Math.max(0, ...faults.map(({ atMs, forMs }) => atMs + forMs));
   if (lastMs < plan.stormMs) yield { ...plan, stormMs: lastMs };
   if (changes.length > 0) yield { ...plan, changes: [] };
+  if (plan.upgrade !== null) yield { ...plan, upgrade: null };
   if (plan.removeGuilty) yield { ...plan, removeGuilty: false };
   if (plan.rivals > 0) yield { ...plan, rivals: 0 };
   if (plan.removalsMs > 0) yield { ...plan, removalsMs: 0 };

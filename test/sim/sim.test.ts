@@ -28,6 +28,8 @@ const MET = [
   'newcomer admitted',
   'guilty one removed',
   'key rotated',
+  'block of a new version',
+  'stopped for newer software',
   'vote of a removed validator',
   'rival claims',
   'lost blocks',

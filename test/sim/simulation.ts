@@ -4,7 +4,7 @@
  */
 
 import { createHash } from 'node:crypto';
-import { digestToHex, type SignedVote, sameBytes, transactionId } from '../../chain/index.ts';
+import { digestToHex, PROTOCOL_VERSION, type SignedVote, sameBytes, transactionId } from '../../chain/index.ts';
 import { DEFAULT_PARAMETERS, publicKeyOf } from '../../genesis/index.ts';
 import { sha256 } from '../../src/crypto/sha256.ts';
 import type { Inhabitant } from '../world/inhabitant.ts';
@@ -18,7 +18,7 @@ import { Hand } from './faults.ts';
 import { healed } from './healing.ts';
 import { type Invariant, invariants, THE_WORLD } from './invariants.ts';
 import { corrupt, idsOf } from './liars.ts';
-import { Load } from './load.ts';
+import { Load, NEW_VERSION } from './load.ts';
 import { Observer } from './observer.ts';
 import type { Plan } from './plan.ts';
 import { SetBook } from './set-book.ts';
@@ -85,6 +85,8 @@ class Simulation {
   /** Ids of what anybody has committed. */
   readonly #committed = new Set<string>();
   readonly #invariants: readonly Invariant[];
+  /** Names of those whose software does not know the new protocol version. */
+  readonly #outdated = new Set<string>();
   readonly #coverage = new Coverage();
   readonly #trace = createHash('sha256');
   readonly #startMs: number;
@@ -104,7 +106,9 @@ class Simulation {
       ...plan,
       signatures: seen,
       parameters: { timeouts: timeoutsOf(plan.pace), removeGuilty: plan.removeGuilty },
+      knownVersion: (name) => (this.#outdated.has(name) ? PROTOCOL_VERSION : NEW_VERSION),
     });
+    for (const node of plan.upgrade?.late ?? []) this.#outdated.add(this.#world.inhabitants[node]?.name ?? '');
     this.#startMs = this.#world.time.nowMs;
     this.#world.time.onThrow = (error) => this.stray(error);
     const liars = plan.liars.flatMap(({ node }) => this.#world.inhabitants[node] ?? []);
@@ -221,6 +225,7 @@ class Simulation {
     const hand = new Hand(this.#world, {
       sky,
       random: new SeededRandom(this.#plan.seed ^ 0xfa17),
+      software: { outdated: this.#outdated, installMs: this.#plan.upgrade?.forMs ?? 0 },
       notes: {
         event: (what, who, detail) => this.#note(what, who, detail),
         started: (one) => this.#observer.started(one),

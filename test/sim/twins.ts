@@ -44,6 +44,7 @@ export function* twinPlans(sequence: number): Generator<Plan> {
       faults,
       changes: [],
       removeGuilty: false,
+      upgrade: null,
     };
   }
 }
