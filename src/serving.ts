@@ -28,7 +28,10 @@ export interface Serving {
 export async function openServing(options: NodeOptions, deps: NodeDeps): Promise<Serving> {
   const { world, sha256, log, metrics } = deps;
   const { network } = world;
-  const store = await openChainStore({ kv: world.chainStore, sha256 }, { chainId: options.chainId, ...options.genesis });
+  const store = await openChainStore(
+    { kv: world.chainStore, sha256, onFailure: deps.fatal },
+    { chainId: options.chainId, ...options.genesis },
+  );
   const head = new Head({ store, sha256, verifier: world.verifier, knownVersion: options.knownVersion });
   const members = new Members({ head, network });
   const ledger = new StateLedger({ maxHeadAgeMs: options.maxHeadAgeMs }, { head, members, clock: world.clock, peerId: network.peerId });

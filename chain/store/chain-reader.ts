@@ -24,7 +24,6 @@ import {
   type StateRecord,
   stateRecord,
 } from '../index.ts';
-import { damaged } from './error.ts';
 import type { KeyValueStore } from './key-value-store.ts';
 import {
   blockKey,
@@ -59,6 +58,11 @@ export interface ChainGenesis {
 export interface ChainStoreDeps {
   readonly kv: KeyValueStore;
   readonly sha256: Sha256;
+  /**
+   * Told of damage and of a disk that fails, before whoever was reading gets the error too: that may be a client's request, and the node
+   * must not go on. Default: nobody is told.
+   */
+  readonly onFailure?: (error: unknown) => void;
 }
 
 /** A block and the certificate that this node holds for it, as they travel. */
@@ -87,7 +91,7 @@ export class ChainReader {
     const block = this.values.bytes(blockKey(height));
     const certificate = this.values.bytes(certificateKey(height));
     if (block === null && certificate === null) return null;
-    if (block === null || certificate === null) throw damaged(`block ${height} or its certificate is missing`);
+    if (block === null || certificate === null) throw this.values.damaged(`block ${height} or its certificate is missing`);
     return { block, certificate };
   }
 
@@ -100,7 +104,7 @@ export class ChainReader {
     const bytes = this.values.bytes(headerKey(height));
     if (bytes === null) return null;
     const header = decode(blockHeader, bytes, { maxBytes: bytes.length });
-    if (!header.ok) throw damaged(`the header of block ${height} does not decode: ${header.reason}`);
+    if (!header.ok) throw this.values.damaged(`the header of block ${height} does not decode: ${header.reason}`);
     return header.value;
   }
 
@@ -147,10 +151,10 @@ export class ChainReader {
     const after = options.after === undefined || options.after === null ? null : artifactKey(options.after);
     const { from, to } = rangeOf(bucket + within);
     const start = after === null || bucket + after < from ? from : `${bucket}${after}\0`;
-    const entries = await this.values.kv.range({ from: start, to, limit: options.limit });
+    const entries = await this.values.range({ from: start, to, limit: options.limit });
     return entries.map(([key]) => {
       const coordinates = parseCoordinatesKey(key.slice(bucket.length + 'artifact|'.length));
-      if (coordinates === null) throw damaged(`${key} names no coordinates`);
+      if (coordinates === null) throw this.values.damaged(`${key} names no coordinates`);
       return coordinates;
     });
   }
@@ -188,7 +192,7 @@ export class ChainReader {
     const bytes = this.leafBytes(index);
     if (bytes === null) return null;
     const leaf = decode(logLeaf, bytes, { maxBytes: bytes.length });
-    if (!leaf.ok) throw damaged(`leaf ${index} of the log does not decode: ${leaf.reason}`);
+    if (!leaf.ok) throw this.values.damaged(`leaf ${index} of the log does not decode: ${leaf.reason}`);
     return leaf.value;
   }
 

@@ -18,7 +18,7 @@ import {
 import { BoundedCache } from './bounded-cache.ts';
 import { type ChainGenesis, ChainReader, type ChainStoreDeps } from './chain-reader.ts';
 import type { CommittedBytes } from './commit-batch.ts';
-import { damaged, writeOrFail } from './error.ts';
+import { writeOrFail } from './error.ts';
 import { type Counts, nodeKeyOf, stateKeyOf, type TipRecord } from './layout.ts';
 import { StagedBlocks } from './staged-blocks.ts';
 
@@ -160,10 +160,10 @@ export class ChainStore extends ChainReader {
   #nodeNow(hash: string): Uint8Array | null {
     const known = this.#nodes.get(hash);
     if (known !== undefined) return known;
-    const node = this.values.kv.get(nodeKeyOf(hash));
+    const node = this.values.get(nodeKeyOf(hash));
     if (node === null) return null;
     if (node.length !== TREE_NODE_BYTES || !sameBytes(this.values.sha256(node), digestFromHex(hash))) {
-      throw damaged(`node ${hash} of the state tree does not fit its hash`);
+      throw this.values.damaged(`node ${hash} of the state tree does not fit its hash`);
     }
     this.#nodes.set(hash, node);
     return node;

@@ -4,7 +4,7 @@ export type { ChainGenesis, ChainStoreDeps, HistoryEntry, StoredBlock } from './
 export { ChainStore } from './chain-store.ts';
 export type { CommittedBytes } from './commit-batch.ts';
 export { ChainStoreError, type ChainStoreErrorCode } from './error.ts';
-export type { KeyRange, KeyValueStore, KeyValueWrite } from './key-value-store.ts';
+export { type KeyRange, KeyValueError, type KeyValueErrorCode, type KeyValueStore, type KeyValueWrite } from './key-value-store.ts';
 export type { Counts, FileUse, TransactionPlace } from './layout.ts';
-export { KeyValueError, type KeyValueErrorCode, openLevelStore } from './level.ts';
+export { openLevelStore } from './level.ts';
 export { openChainStore } from './open.ts';

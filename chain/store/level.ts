@@ -4,31 +4,9 @@
  */
 
 import { Level } from 'level';
-import type { KeyRange, KeyValueStore, KeyValueWrite } from './key-value-store.ts';
+import { type KeyRange, KeyValueError, type KeyValueErrorCode, type KeyValueStore, type KeyValueWrite } from './key-value-store.ts';
 
 const DEFAULT_LIMIT = 1000;
-
-export type KeyValueErrorCode = 'STORE_LOCKED' | 'STORE_DAMAGED' | 'STORE_IO' | 'STORE_CLOSED';
-
-/** The disk below a key-value store failed; `path` is its folder. */
-export class KeyValueError extends Error {
-  override readonly name = 'KeyValueError';
-  readonly code: KeyValueErrorCode;
-  readonly path: string;
-
-  constructor(code: KeyValueErrorCode, details: { readonly path: string; readonly cause: unknown }) {
-    super(`${details.path}: ${ADVICE[code]} (${deepestMessage(details.cause)})`, { cause: details.cause });
-    this.code = code;
-    this.path = details.path;
-  }
-}
-
-const ADVICE: Readonly<Record<KeyValueErrorCode, string>> = {
-  STORE_LOCKED: 'another process holds this folder: stop it, or give this node a folder of its own',
-  STORE_DAMAGED: 'the store is damaged: keep a copy of the folder and let the node fetch the chain anew into an empty one',
-  STORE_IO: 'the disk refused: check that it is mounted, writable and has room',
-  STORE_CLOSED: 'the store is closed',
-};
 
 /** Opens the store in the folder, making it when absent. Rejects with a KeyValueError. */
 export async function openLevelStore(path: string): Promise<KeyValueStore> {
@@ -94,13 +72,15 @@ function plain(value: Uint8Array): Uint8Array {
 }
 
 function asStoreError(error: unknown, path: string): KeyValueError {
-  const codes = causes(error).flatMap((one) => ('code' in one && typeof one.code === 'string' ? [one.code] : []));
-  if (codes.includes('LEVEL_LOCKED')) return new KeyValueError('STORE_LOCKED', { path, cause: error });
-  if (codes.includes('LEVEL_CORRUPTION')) return new KeyValueError('STORE_DAMAGED', { path, cause: error });
-  if (codes.includes('LEVEL_DATABASE_NOT_OPEN') && !codes.includes('LEVEL_IO_ERROR') && causes(error).length === 1) {
-    return new KeyValueError('STORE_CLOSED', { path, cause: error });
-  }
-  return new KeyValueError('STORE_IO', { path, cause: error });
+  return new KeyValueError(codeOf(causes(error)), { path, reason: deepestMessage(error), cause: error });
+}
+
+function codeOf(chain: readonly Error[]): KeyValueErrorCode {
+  const codes = chain.flatMap((one) => ('code' in one && typeof one.code === 'string' ? [one.code] : []));
+  if (codes.includes('LEVEL_LOCKED')) return 'STORE_LOCKED';
+  if (codes.includes('LEVEL_CORRUPTION')) return 'STORE_DAMAGED';
+  const isClosed = codes.includes('LEVEL_DATABASE_NOT_OPEN') && !codes.includes('LEVEL_IO_ERROR') && chain.length === 1;
+  return isClosed ? 'STORE_CLOSED' : 'STORE_IO';
 }
 
 function causes(error: unknown): Error[] {

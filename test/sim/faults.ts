@@ -19,7 +19,6 @@ export interface Notes {
   /** Something happened, for the trace; counted under its first argument. */
   readonly event: (what: string, who: string, detail?: string) => void;
   readonly started: (one: Inhabitant) => void;
-  readonly stopped: (one: Inhabitant) => void;
   readonly wiped: (one: Inhabitant, chainHeight: number | null) => void;
   readonly failed: (one: Inhabitant, error: unknown) => void;
 }
@@ -105,11 +104,9 @@ export class Hand {
     this.#empty(one, 'everything');
   }
 
-  /** True when the error is that of a rotten value, found by a node whose disk was made to rot. */
-  onStray(error: unknown): boolean {
-    const isRot = error instanceof ChainStoreError && this.#damaged.size > 0;
-    if (isRot) for (const one of this.#damaged) this.onFatal(one, error);
-    return isRot;
+  /** True when the error is that of a rotten value, which also ends the node whose disk was made to rot. */
+  isRot(error: unknown): boolean {
+    return error instanceof ChainStoreError && this.#damaged.size > 0;
   }
 
   async start(one: Inhabitant): Promise<void> {
@@ -200,7 +197,7 @@ export class Hand {
   /** Kills the process; it comes back by itself after a while. */
   #down(one: Inhabitant, forMs: number): void {
     this.#world.crash(one);
-    this.#notes.stopped(one);
+    one.fatals.length = 0;
     const { time } = this.#world;
     const backMs = time.nowMs + forMs;
     this.#ups.set(one, backMs);

@@ -173,7 +173,7 @@ class Simulation {
 
   /** Nobody waited for this error, which ends a real process, or who asked was told of it: a damaged disk may be behind it. */
   stray(error: unknown, name: string = THE_WORLD): void {
-    if (!this.#hand.onStray(error)) this.failed(name, error);
+    if (!this.#hand.isRot(error)) this.failed(name, error);
   }
 
   failed(name: string, error: unknown): void {
@@ -229,7 +229,6 @@ class Simulation {
       notes: {
         event: (what, who, detail) => this.#note(what, who, detail),
         started: (one) => this.#observer.started(one),
-        stopped: () => {},
         wiped: (one, chainHeight) => this.#see({ kind: 'wiped', name: one.name, chainHeight }),
         failed: (one, error) => this.failed(one.name, error),
       },
