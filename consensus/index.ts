@@ -18,6 +18,7 @@ export {
   missingValue,
   ownLastVotes,
   polkaBehind,
+  provenValue,
   roundCertificate,
   statusOf,
 } from './queries.ts';

@@ -67,6 +67,20 @@ export function latestPolka(state: MachineState): PolkaCertificate | null {
   return null;
 }
 
+/**
+ * What a proposer does best to propose: the valid value of the latest polka of a round before the current one, with that round; or null. The
+ * paper knows of polkas of its own rounds only (L36, L42), and of those that are heard of later says nothing. Whoever is locked on such a
+ * value prevotes for no other, so that heights would wait for its own turn. L28 asks for the polka alone, and no lock is touched.
+ */
+export function provenValue(state: MachineState): { readonly round: Round; readonly valueId: ValueId } | null {
+  for (const round of roundsDownwards(state)) {
+    if (round >= state.consensus.round) continue;
+    const valueId = quorumValues(state.votes, round, 'prevote').find((candidate) => isValidValue(state.proposals, candidate));
+    if (valueId !== undefined) return { round, valueId };
+  }
+  return null;
+}
+
 /** The polka that a value proposed again rests on (L28), or null: for a new value, or when it is not known here. */
 export function polkaBehind(state: MachineState, { validRound, valueId }: Proposal): PolkaCertificate | null {
   return validRound === null ? null : polkaCertificateOf(state.votes, validRound, valueId);

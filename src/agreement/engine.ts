@@ -13,6 +13,7 @@ import {
   missingValue,
   type Output,
   type Proposal,
+  provenValue,
   type Round,
   step,
   type Timeout,
@@ -126,6 +127,7 @@ export class Engine {
         continue;
       }
       if (entry.input.kind === 'proposeValue') proposed.add(entry.input.round);
+      if (entry.input.kind === 'proposal' && entry.input.proposal.nodeId === engine.#self()) proposed.add(entry.input.proposal.round);
       outputs.push(...engine.#step(entry.input));
     }
     if (replay.length > 0) deps.log.info({ height: engine.height, entries: replay.length }, 'write-ahead log replayed');
@@ -271,9 +273,9 @@ export class Engine {
           this.#deps.log.info({ height: output.height, round: output.round, proposer: output.proposer }, 'round started');
         return;
       case 'getValue':
-        return await this.#proposeNew(output.round);
+        return await (this.#proven({ ...output, validRound: null }) ?? this.#proposeNew(output.round));
       case 'propose':
-        return await this.#propose(output);
+        return await (this.#proven(output) ?? this.#propose(output));
       case 'castVote':
         return await this.#vote(output);
       case 'scheduleTimeout':
@@ -293,6 +295,13 @@ export class Engine {
     if (timeout.height === this.height && timeout.round === this.#machine.consensus.round)
       this.#deps.metrics.consensusTimeout(timeout.kind);
     this.#tell(timeout.height, { kind: 'timeout', timeout });
+  }
+
+  /** Proposes what a later polka than that round's has made known to be the best to propose; null where there is none. */
+  #proven({ height, round, validRound }: Pick<Proposal, 'height' | 'round' | 'validRound'>): Promise<void> | null {
+    const proven = provenValue(this.#machine);
+    if (proven === null || proven.round <= (validRound ?? -1) || !this.#values.has(proven.valueId)) return null;
+    return this.#propose({ kind: 'propose', height, round, valueId: proven.valueId, validRound: proven.round });
   }
 
   async #proposeNew(round: Round): Promise<void> {
@@ -392,7 +401,7 @@ export class Engine {
 
   #putValue(id: ValueId, block: Block): void {
     const { consensus } = this.#machine;
-    this.#values.put(id, block, [consensus.lockedValue, consensus.validValue]);
+    this.#values.put(id, block, [consensus.lockedValue, consensus.validValue, provenValue(this.#machine)?.valueId ?? null]);
   }
 
   #idOf(block: Block): ValueId {

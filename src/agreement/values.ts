@@ -1,5 +1,5 @@
 /**
- * The proposed values (blocks) of the height in work, by value id. Bounded: a value that the machine is locked on or holds valid is kept,
+ * The proposed values (blocks) of the height in work, by value id. Bounded: a value that the machine is locked on, holds valid or would propose is kept,
  * the oldest other one goes first.
  */
 

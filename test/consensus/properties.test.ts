@@ -18,13 +18,16 @@ import {
   missingValue,
   type Output,
   ownLastVotes,
+  type Proposal,
   proposerOf,
+  provenValue,
+  type Round,
   roundCertificate,
   statusOf,
   step,
   type ValueId,
 } from '../../consensus/index.ts';
-import { HEIGHT, machine, node, parseInputs, run, TIMEOUTS, value, votes } from './notation.ts';
+import { HEIGHT, machine, node, parseInputs, printState, run, TIMEOUTS, value, votes } from './notation.ts';
 
 const round = fc.integer({ min: 0, max: 3 });
 const letter = fc.constantFrom('A', 'B', 'C', 'D');
@@ -206,6 +209,30 @@ t.test('queries: what is missing, and what is sent again', (t) => {
   t.end();
 });
 
+t.test('queries: what a late polka makes known is the best to propose', (t) => {
+  const early = ['proposal A 0 v', 'prevote AD 0 v', 'prevote B 0 w', 'precommit ABC 0 nil', 'timeout precommit 0', 'proposal B 1 w'];
+  const before = run(machine(), early).state;
+  t.equal(provenValue(before), null, 'two of four');
+  const after = run(before, ['prevote C 0 v']);
+  t.same(provenValue(after.state), { round: 0, valueId: value('v') });
+  t.equal(printState(after.state), printState(before), 'the machine itself takes no notice: it is not of its round');
+  t.same(provenValue(run(before, ['polka 0 v ABC']).state), { round: 0, valueId: value('v') }, 'with the other vote of an equivocator');
+  const current = run(after.state, ['prevote ABC 1 w']).state;
+  t.same(provenValue(current), { round: 0, valueId: value('v') }, 'that of the current round is the valid value anyway');
+  t.same(provenValue(run(current, ['precommit ABC 1 nil', 'timeout precommit 1']).state), { round: 1, valueId: value('w') }, 'the latest');
+  t.equal(
+    provenValue(run(machine(), ['wanted', 'polka 0 v ABC', 'round 1 precommit ABC 0 nil', 'timeout precommit 0']).state),
+    null,
+    'unknown',
+  );
+  t.equal(
+    provenValue(run(machine(), ['proposal A 0 v invalid', 'wanted', 'polka 0 v ABC', 'precommit ABC 0 nil', 'timeout precommit 0']).state),
+    null,
+    'not valid',
+  );
+  t.end();
+});
+
 /** A deterministic stream of integers below a bound (mulberry32). */
 function randomOf(seed: number): (below: number) => number {
   let a = seed >>> 0;
@@ -230,6 +257,8 @@ class Network {
   readonly #inboxes: Input[][] = NAMES.map(() => []);
   readonly #timers: Input[][] = NAMES.map(() => []);
   readonly decisions: (CommitCertificate | null)[] = [null, null, null];
+  /** Proposals of what a late polka made known. */
+  proven = 0;
 
   constructor(seed: number, lossPercent: number) {
     this.#random = randomOf(seed);
@@ -267,11 +296,19 @@ class Network {
     const nodeId = node(NAMES[index] ?? '');
     const signature = new Uint8Array();
     switch (output.kind) {
-      case 'getValue':
-        this.#feed(index, { kind: 'proposeValue', round: output.round, valueId: value(NAMES[index]?.toLowerCase() ?? '') });
+      case 'getValue': {
+        const proven = this.#proven(index, null);
+        if (proven === null)
+          this.#feed(index, { kind: 'proposeValue', round: output.round, valueId: value(NAMES[index]?.toLowerCase() ?? '') });
+        else this.#broadcast(index, { kind: 'proposal', proposal: { ...output, ...proven, nodeId, signature }, valid: true });
         break;
+      }
       case 'propose':
-        this.#broadcast(index, { kind: 'proposal', proposal: { ...output, nodeId, signature }, valid: true });
+        this.#broadcast(index, {
+          kind: 'proposal',
+          proposal: { ...output, ...this.#proven(index, output.validRound), nodeId, signature },
+          valid: true,
+        });
         break;
       case 'castVote':
         this.#broadcast(index, { kind: 'vote', vote: { ...output, nodeId, signature } });
@@ -289,6 +326,15 @@ class Network {
       default:
         assertNever(output);
     }
+  }
+
+  /** As the engine does: a later polka goes before an older one and before a new value. */
+  #proven(index: number, validRound: Round | null): Pick<Proposal, 'valueId' | 'validRound'> | null {
+    const state = this.#machines[index];
+    const proven = state === undefined ? null : provenValue(state);
+    if (proven === null || proven.round <= (validRound ?? -1)) return null;
+    this.proven += 1;
+    return { valueId: proven.valueId, validRound: proven.round };
   }
 
   /** To itself certainly, to the others unless it is lost; when it comes, the seed says. */
@@ -341,6 +387,7 @@ class Network {
 t.test('agreement: with one of four Byzantine, messages late or lost, no two correct machines decide differently', (t) => {
   let decided = 0;
   let laterRounds = 0;
+  let proven = 0;
   const runs = 150;
   for (let seed = 1; seed <= runs; seed++) {
     const network = new Network(seed, (seed % 4) * 20);
@@ -349,8 +396,10 @@ t.test('agreement: with one of four Byzantine, messages late or lost, no two cor
     if (values.size > 1) t.fail(`seed ${seed}: two values were decided`);
     if (values.size === 1) decided++;
     if (network.maximumRound > 0) laterRounds++;
+    proven += network.proven;
   }
   t.ok(decided > runs / 2, `most runs decide (${decided} of ${runs}), so that there is something to agree on`);
   t.ok(laterRounds > runs / 4, `many need later rounds (${laterRounds} of ${runs})`);
+  t.ok(proven > 0, `${proven} proposals rest on a late polka`);
   t.end();
 });
