@@ -15,7 +15,7 @@ const PAGE_BLOCKS = 64;
 const WINDOW_PAGES = 4;
 /** Requests under way to one peer. */
 const REQUESTS_PER_PEER = 2;
-/** After this the page that all others wait for is asked of a second peer. */
+/** After this the page that all others wait for is asked of another peer, or of the same once more. */
 const HEDGE_MS = 1_000;
 /** Without a block for so long a run ends, and with it all that it believes of peers. Longer than a page may take. */
 const STALLED_MS = 15_000;
@@ -235,10 +235,12 @@ export class CatchUp {
     const free = network
       .peers()
       .map(({ peerId }) => peerId)
-      .filter((peer) => !this.#spent.has(peer) && asked(peer) < REQUESTS_PER_PEER)
-      .filter((peer) => slot.attempts.every((one) => one.peer !== peer));
-    const ahead = free.filter((peer) => claimOf(peer) >= slot.from);
-    const able = ahead.length > 0 || slot.from > head.height + 1 ? ahead : free;
+      .filter((peer) => !this.#spent.has(peer) && asked(peer) < REQUESTS_PER_PEER);
+    const others = free.filter((peer) => slot.attempts.every((one) => one.peer !== peer));
+    // Once everybody was asked, somebody is asked again: an answer may have been lost.
+    const fresh = others.length > 0 ? others : free;
+    const ahead = fresh.filter((peer) => claimOf(peer) >= slot.from);
+    const able = ahead.length > 0 || slot.from > head.height + 1 ? ahead : fresh;
     const rank = (peer: string): number => (this.#slow.has(peer) ? (this.#givers.has(peer) ? 1 : 2) : 0);
     const best = Math.min(...able.map(rank));
     const willing = able.filter((peer) => rank(peer) === best);

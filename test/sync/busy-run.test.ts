@@ -34,6 +34,22 @@ t.test('a peer that had nothing and has it now is asked again while another keep
   t.same(world.punished(), []);
 });
 
+t.test('an answer that is lost is asked for again, of the same peer where there is no other', async (t) => {
+  const world = new FollowerWorld(network, 82);
+  const page = chain.slice(0, 50);
+  let isLost = true;
+  await world.play({
+    status: () => page.length,
+    blocks: (from, max) => {
+      const answer = isLost ? null : pageOf(page, from, max);
+      isLost = false;
+      return answer;
+    },
+  });
+  await world.start();
+  t.ok(await world.reaches(page, 3_000), 'long before the time-out');
+});
+
 t.test('a peer that connects while the run waits for a silent one is asked at once', async (t) => {
   const world = new FollowerWorld(network, 76);
   await world.play(SILENT);
