@@ -7,6 +7,8 @@ import { Level } from 'level';
 import { type KeyRange, KeyValueError, type KeyValueErrorCode, type KeyValueStore, type KeyValueWrite } from './key-value-store.ts';
 
 const DEFAULT_LIMIT = 1000;
+/** Of who reads while the store is being closed, too. */
+const CLOSED = ['LEVEL_DATABASE_NOT_OPEN', 'LEVEL_ITERATOR_NOT_OPEN'];
 
 /** Opens the store in the folder, making it when absent. Rejects with a KeyValueError. */
 export async function openLevelStore(path: string): Promise<KeyValueStore> {
@@ -79,7 +81,7 @@ function codeOf(chain: readonly Error[]): KeyValueErrorCode {
   const codes = chain.flatMap((one) => ('code' in one && typeof one.code === 'string' ? [one.code] : []));
   if (codes.includes('LEVEL_LOCKED')) return 'STORE_LOCKED';
   if (codes.includes('LEVEL_CORRUPTION')) return 'STORE_DAMAGED';
-  const isClosed = codes.includes('LEVEL_DATABASE_NOT_OPEN') && !codes.includes('LEVEL_IO_ERROR') && chain.length === 1;
+  const isClosed = codes.some((code) => CLOSED.includes(code)) && !codes.includes('LEVEL_IO_ERROR') && chain.length === 1;
   return isClosed ? 'STORE_CLOSED' : 'STORE_IO';
 }
 

@@ -1,6 +1,6 @@
 /**
- * The proposed values (blocks) of the height in work, by value id. Bounded: a value that the machine is locked on, holds valid or would propose is kept,
- * the oldest other one goes first.
+ * The proposed values (blocks) of the height in work, by value id. Bounded: a value that the machine is locked on, holds valid or would
+ * propose is kept, the oldest other one goes first.
  */
 
 import type { Block } from '../../chain/index.ts';

@@ -30,6 +30,17 @@ t.test('LevelDB', async (t) => {
     await (await openLevelStore(folder)).close();
   });
 
+  await t.test('a list that is being read when the store is closed comes, or says that it is closed', async (t) => {
+    const store = await openLevelStore(join(root, 'closing'));
+    await store.write(Array.from({ length: 500 }, (_, index) => ({ key: `k${index}`, value: new Uint8Array(100) })));
+    const reads = Array.from({ length: 50 }, async () => await store.range({ from: 'k', to: 'l' }));
+    const settled = Promise.allSettled(reads);
+    await store.close();
+    const late = store.range({ from: 'k', to: 'l' });
+    await t.rejects(late, { code: 'STORE_CLOSED' });
+    for (const one of await settled) if (one.status === 'rejected') t.match(one.reason, { code: 'STORE_CLOSED' });
+  });
+
   await t.test('a folder that cannot be made or read is an error with a code', async (t) => {
     const file = join(root, 'file');
     await writeFile(file, 'not a folder');

@@ -16,6 +16,8 @@ import { twinPlans } from './twins.ts';
 const USAGE = 'usage: npm run simulate -- --seed S [--quiet] | --minutes M [--from S] | --seeds N [--from S] | --twins L | --calm N';
 
 export async function main(args: readonly string[]): Promise<number> {
+  // Whoever was reading has enough, as `head` has.
+  process.stdout.on('error', () => process.exit(1));
   const { values } = parseArgs({
     args: [...args],
     options: {
