@@ -78,8 +78,8 @@ export interface FixtureOptions {
   readonly mirrors?: number;
   /** Further arguments of every `cairn start`. */
   readonly startArgs?: readonly string[];
-  /** What the node of that name is first started with, in place of `cairn`. */
-  readonly commandOf?: (name: string) => readonly string[];
+  /** What the node of that name is first started with, in place of `cairn`; undefined: with that. */
+  readonly commandOf?: (name: string) => readonly string[] | undefined;
   /** Registry that the authorities fetch images from. */
   readonly upstream?: string;
   readonly curl: string;
