@@ -3,7 +3,7 @@
  * they part. `npm run chaos` is the long one.
  */
 
-import { readFile } from 'node:fs/promises';
+import { appendFile, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import t, { type Test } from 'tap';
 import type { LocalnetNode } from '../../src/localnet/index.ts';
@@ -12,6 +12,7 @@ import { runChaos } from './chaos.ts';
 import { hasNamespaces } from './namespaces.ts';
 import { type ChaosNetwork, openChaosNetwork } from './network.ts';
 import { drawPlan } from './plan.ts';
+import { heardOn, TAPPED_FILE } from './tapped.ts';
 import type { Terrain } from './terrain.ts';
 
 const BOUND_MS = 90_000;
@@ -47,6 +48,15 @@ t.test('a seed gives one plan', async (t) => {
   t.ok(plan.every(({ atMs }) => atMs < 900_000));
 });
 
+t.test('who signed two things in one place is found in what different nodes heard', async (t) => {
+  const nil = 'aa prevote 7 0: nil\n';
+  const folders = t.testdir({ one: { [TAPPED_FILE]: nil.repeat(2) }, two: { [TAPPED_FILE]: `${nil}bb prevote 7 0: nil\nbb prevo` } });
+  const nodes = ['one', 'two'].map((name) => ({ dataDir: path.join(folders, name) }));
+  t.same(await heardOn(nodes), { places: 2, doubles: [] });
+  await appendFile(path.join(folders, 'two', TAPPED_FILE), `\naa prevote 7 0: ${'0'.repeat(64)}\n`);
+  t.match(await heardOn(nodes), { places: 2, doubles: [/^aa prevote 7 0: nil and 0{64}$/] });
+});
+
 for (const terrain of ['namespaces', 'proxies'] as const) {
   t.test(`${terrain}: parted two and two, four authorities commit nothing; healed, they commit what waited`, async (t) => {
     const network = await openNetwork(t, { terrain, mirrors: 0 });
@@ -75,6 +85,7 @@ t.test('a short plan of kills, pauses and partitions in namespaces', async (t) =
   const print = (line: string): void => t.comment(line);
   const outcome = await runChaos(localnet, terrain, { plan, lengthMs: SHORT_MS, boundMs: BOUND_MS, publishers: 3, load: LOAD, print });
   t.same(outcome.problems, [], `${outcome.acknowledged} acknowledged publications over ${outcome.height} heights`);
+  t.ok(outcome.signed > 2 * outcome.height * 3, `${outcome.signed} places in which somebody signed`);
   t.equal(outcome.struck.part, plan.filter((fault) => fault.kind === 'part').length, 'every partition was carried out');
 });
 

@@ -1,12 +1,13 @@
 /**
  * One run: a network of real processes under load, a plan of faults carried out on it, then peace, and the verdict from outside. The nodes
- * under attack are the shipped program; all that is done to them is done by signals and on the ground between them.
+ * under attack are the shipped program, with a tap on its line; all that is done to them is done by signals and on the ground between them.
  */
 
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Localnet, LocalnetNode } from '../../src/localnet/index.ts';
 import type { Fault } from './plan.ts';
 import { type PublisherOptions, Publishers } from './publishers.ts';
+import { heardOn } from './tapped.ts';
 import type { Groups, Terrain } from './terrain.ts';
 import { converged, judge } from './verdict.ts';
 
@@ -29,6 +30,8 @@ export interface Outcome {
   readonly height: number;
   readonly acknowledged: number;
   readonly downloads: number;
+  /** Places in which something was signed, each compared over all that any node said or heard. */
+  readonly signed: number;
   readonly struck: { readonly kill: number; readonly pause: number; readonly part: number };
   /** From the last fault's end to one height on all nodes, load included; null when they never converged. */
   readonly convergedMs: number | null;
@@ -67,14 +70,17 @@ async function conclude(
   const split = await converged(localnet, run.boundMs);
   const convergedMs = split === null ? Math.round(performance.now() - healedAt) : null;
   if (convergedMs !== null) print(`converged ${convergedMs} ms after the last fault; comparing every block and fetching every publication`);
+  // A mirror hears no votes.
+  const heard = await heardOn(localnet.nodes.filter(({ role }) => role === 'authority'));
   const found = split === null ? await judge(localnet, load.acknowledged) : { height: 0, downloads: 0, problems: [split] };
   return {
     height: found.height,
     acknowledged: load.acknowledged.length,
     downloads: found.downloads,
+    signed: heard.places,
     struck: attack.struck,
     convergedMs,
-    problems: [...attack.problems, ...load.refusals, ...found.problems],
+    problems: [...attack.problems, ...load.refusals, ...heard.doubles.map((double) => `signed twice: ${double}`), ...found.problems],
   };
 }
 

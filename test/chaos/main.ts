@@ -79,7 +79,7 @@ async function attacked(network: ChaosNetwork, run: { readonly seed: number; rea
 function summary(outcome: Outcome): readonly string[] {
   const { struck, convergedMs } = outcome;
   return [
-    `${outcome.height} heights, ${outcome.acknowledged} publications acknowledged, ${outcome.downloads} downloads compared`,
+    `${outcome.height} heights, ${outcome.acknowledged} publications acknowledged, ${outcome.downloads} downloads and ${outcome.signed} signed places compared`,
     `${struck.kill} kills, ${struck.pause} pauses, ${struck.part} partitions; converged ${convergedMs === null ? 'never' : `after ${convergedMs} ms`}`,
     ...outcome.problems.slice(0, 20).map((problem) => `PROBLEM ${problem}`),
     outcome.problems.length === 0

@@ -8,7 +8,8 @@ import { existsSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { CAIRN, type LocalnetNode } from '../../src/localnet/index.ts';
+import type { LocalnetNode } from '../../src/localnet/index.ts';
+import { TAPPED_CAIRN } from './tapped.ts';
 import { type Groups, loopbackAddress, reconfigure, type Terrain } from './terrain.ts';
 
 const DOOR = fileURLToPath(new URL('door.js', import.meta.url));
@@ -58,7 +59,7 @@ export async function openNamespaces(nodes: readonly LocalnetNode[]): Promise<Te
     await close();
     throw error;
   }
-  return { kind: 'namespaces', commandOf: (name) => ['ip', 'netns', 'exec', spaceOf(name), ...CAIRN], part, close };
+  return { kind: 'namespaces', commandOf: (name) => ['ip', 'netns', 'exec', spaceOf(name), ...TAPPED_CAIRN], part, close };
 }
 
 async function ip(...args: readonly string[]): Promise<string> {

@@ -5,7 +5,8 @@
  */
 
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import { CAIRN, type LocalnetNode } from '../../src/localnet/index.ts';
+import type { LocalnetNode } from '../../src/localnet/index.ts';
+import { TAPPED_CAIRN } from './tapped.ts';
 import { type Groups, loopbackAddress, reconfigure, type Terrain } from './terrain.ts';
 
 /** The discard port: nobody's. */
@@ -28,7 +29,7 @@ export async function openProxies(nodes: readonly LocalnetNode[]): Promise<Terra
   }
   return {
     kind: 'proxies',
-    commandOf: () => CAIRN,
+    commandOf: () => TAPPED_CAIRN,
     part: async (groups) => {
       for (const link of links) cut(link, groups !== null && !areTogether(groups, link.from, link.to.name));
     },

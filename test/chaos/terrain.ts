@@ -12,7 +12,7 @@ export type Groups = readonly (readonly string[])[];
 
 export interface Terrain {
   readonly kind: 'namespaces' | 'proxies';
-  /** What a node of that name is started with, in place of `cairn` alone. */
+  /** What a node of that name is started with, in place of `cairn` alone; its line is tapped. */
   readonly commandOf: (name: string) => readonly string[];
   /** Null heals. */
   readonly part: (groups: Groups | null) => Promise<void>;

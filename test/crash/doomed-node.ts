@@ -3,10 +3,8 @@
  * ends itself by SIGKILL when it comes to POINT the NTH time, counted from its start (WHEN is `start`) or from SIGUSR2 (`signal`).
  */
 
-import '../../src/polyfill.ts';
 import { writeSync } from 'node:fs';
-import { CONFIG_KEYS, flagNameOf } from '../../src/config/index.ts';
-import { startDaemon } from '../../src/daemon.ts';
+import { runSeenDaemon } from '../seen-daemon.ts';
 import { CRASH_POINTS, doomedWorld, type Strike } from './crash-points.ts';
 
 interface Fate {
@@ -36,21 +34,6 @@ function die(point: string): never {
   for (;;) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000);
 }
 
-function flagsOf(args: readonly string[]): Readonly<Record<string, string>> {
-  const flags: Record<string, string> = {};
-  for (let index = 0; index + 1 < args.length; index += 2) {
-    const key = CONFIG_KEYS.find((known) => `--${flagNameOf(known)}` === args[index]);
-    if (key === undefined) throw new RangeError(`${args[index]} is no flag`);
-    flags[key] = args[index + 1] ?? '';
-  }
-  return flags;
-}
-
-const [point = '', nth = '', when = '', , , dataDir = '', ...rest] = process.argv.slice(2);
+const [point = '', nth = '', when = '', ...args] = process.argv.slice(2);
 const strike = strikeOf({ point, nth: Number(nth), fromStart: when === 'start' });
-try {
-  await startDaemon({ dataDir, flags: flagsOf(rest), seenWorld: (world) => doomedWorld(world, strike) });
-} catch (error) {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = 1;
-}
+await runSeenDaemon(args, (world) => doomedWorld(world, strike));
