@@ -16,7 +16,7 @@ import {
   stateRecord,
 } from '../index.ts';
 import { BoundedCache } from './bounded-cache.ts';
-import { type ChainGenesis, ChainReader, type ChainStoreDeps } from './chain-reader.ts';
+import { type ChainGenesis, ChainReader, type ChainStoreDeps, type StoredBlock } from './chain-reader.ts';
 import type { CommittedBytes } from './commit-batch.ts';
 import { writeOrFail } from './error.ts';
 import { type Counts, nodeKeyOf, stateKeyOf, type TipRecord } from './layout.ts';
@@ -60,6 +60,14 @@ export class ChainStore extends ChainReader {
 
   get height(): number {
     return this.#tip.height;
+  }
+
+  /** Null beyond the tip, also while a commit is writing there. */
+  override block(height: number): StoredBlock | null {
+    if (height < 1 || height > this.height) return null;
+    const block = super.block(height);
+    if (block === null) throw this.values.damaged(`block ${height} is missing`);
+    return block;
   }
 
   get counts(): Counts {
@@ -133,7 +141,7 @@ export class ChainStore extends ChainReader {
     return this.#recordNow(key);
   }
 
-  #nodeAt(height: number, hash: string): Uint8Array | null {
+  #nodeAt(height: number, hash: string): Uint8Array {
     for (const undo of this.#undosAfter(height)) {
       const node = undo.nodes.get(hash);
       if (node !== undefined) return node;
@@ -157,11 +165,11 @@ export class ChainStore extends ChainReader {
     return record;
   }
 
-  #nodeNow(hash: string): Uint8Array | null {
+  #nodeNow(hash: string): Uint8Array {
     const known = this.#nodes.get(hash);
     if (known !== undefined) return known;
     const node = this.values.get(nodeKeyOf(hash));
-    if (node === null) return null;
+    if (node === null) throw this.values.damaged(`node ${hash} of the state tree is missing`);
     if (node.length !== TREE_NODE_BYTES || !sameBytes(this.values.sha256(node), digestFromHex(hash))) {
       throw this.values.damaged(`node ${hash} of the state tree does not fit its hash`);
     }

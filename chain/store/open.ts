@@ -40,8 +40,14 @@ export async function openChainStore(deps: ChainStoreDeps, genesis: ChainGenesis
   }
   const tip = kv.get(TIP_KEY);
   if (tip === null) throw damaged('it has no tip');
-  const store = new ChainStore(deps, genesis, unsealRecord(sha256, TIP_KEY, tipRecord, tip));
+  let isOpen = false;
+  const onFailure = (error: unknown): void => {
+    // Until then this very promise tells of it.
+    if (isOpen) deps.onFailure?.(error);
+  };
+  const store = new ChainStore({ kv, sha256, onFailure }, genesis, unsealRecord(sha256, TIP_KEY, tipRecord, tip));
   verifyTip(store, { sha256, genesisRoot: start.tree.root });
+  isOpen = true;
   return store;
 }
 

@@ -273,9 +273,8 @@ export class Engine {
           this.#deps.log.info({ height: output.height, round: output.round, proposer: output.proposer }, 'round started');
         return;
       case 'getValue':
-        return await (this.#proven({ ...output, validRound: null }) ?? this.#proposeNew(output.round));
       case 'propose':
-        return await (this.#proven(output) ?? this.#propose(output));
+        return await this.#proposeBest(output);
       case 'castVote':
         return await this.#vote(output);
       case 'scheduleTimeout':
@@ -297,11 +296,17 @@ export class Engine {
     this.#tell(timeout.height, { kind: 'timeout', timeout });
   }
 
-  /** Proposes what a later polka than that round's has made known to be the best to propose; null where there is none. */
-  #proven({ height, round, validRound }: Pick<Proposal, 'height' | 'round' | 'validRound'>): Promise<void> | null {
-    const proven = provenValue(this.#machine);
-    if (proven === null || proven.round <= (validRound ?? -1) || !this.#values.has(proven.valueId)) return null;
-    return this.#propose({ kind: 'propose', height, round, valueId: proven.valueId, validRound: proven.round });
+  /** What a later polka than that round's has made known to be better to propose; else what the machine wants. */
+  async #proposeBest(output: Extract<Output, { kind: 'getValue' | 'propose' }>): Promise<void> {
+    const { height, round } = output;
+    const validRound = output.kind === 'propose' ? output.validRound : null;
+    // What a replay asks for of a round that is over is what was asked for then.
+    const proven = round === this.#machine.consensus.round ? provenValue(this.#machine) : null;
+    if (proven !== null && proven.round > (validRound ?? -1) && this.#values.has(proven.valueId)) {
+      await this.#wal.sync();
+      return await this.#propose({ kind: 'propose', height, round, valueId: proven.valueId, validRound: proven.round });
+    }
+    return await (output.kind === 'propose' ? this.#propose(output) : this.#proposeNew(round));
   }
 
   async #proposeNew(round: Round): Promise<void> {

@@ -43,6 +43,8 @@ interface Slot {
   readonly from: number;
   readonly max: number;
   attempts: readonly Attempt[];
+  /** Who was asked once more before it had answered. */
+  readonly again: Set<string>;
   page: GivenPage | null;
   /** Its signatures were looked at; whether they are good is found again where it counts. */
   isSeen: boolean;
@@ -178,6 +180,7 @@ export class CatchUp {
     const peer = this.#pick(slot);
     if (peer === null) return;
     const attempt: Attempt = { peer, abort: new AbortController(), isLate: false };
+    if (slot.attempts.some((one) => one.peer === peer)) slot.again.add(peer);
     slot.attempts = [...slot.attempts, attempt];
     const timer = this.#deps.timers.set(HEDGE_MS, () => {
       attempt.isLate = true;
@@ -198,7 +201,8 @@ export class CatchUp {
     slot.attempts = slot.attempts.filter((one) => one !== attempt);
     if (abort.signal.aborted) return;
     if (page !== null) this.#deps.onClaim(peer, page.height);
-    if (page === null && isAwaited) this.#onSilence(peer);
+    // Of two questions the second may have been refused while the first is being answered.
+    if (page === null && isAwaited && slot.attempts.every((one) => one.peer !== peer)) this.#onSilence(peer);
     if (page?.blocks.length === 0) this.#spent.add(peer);
     else if (page !== null && slot.page === null) await this.#take(slot, { ...page, peer });
     this.#wake();
@@ -221,7 +225,7 @@ export class CatchUp {
     if (isShort) this.#slow.add(page.peer);
     this.#span = isShort ? length : Math.min(PAGE_BLOCKS, this.#span * 2);
     for (const other of slot.attempts) {
-      this.#slow.add(other.peer);
+      if (other.peer !== page.peer) this.#slow.add(other.peer);
       other.abort.abort();
     }
     await this.#deps.head.lookAhead(page.blocks);
@@ -237,8 +241,8 @@ export class CatchUp {
       .map(({ peerId }) => peerId)
       .filter((peer) => !this.#spent.has(peer) && asked(peer) < REQUESTS_PER_PEER);
     const others = free.filter((peer) => slot.attempts.every((one) => one.peer !== peer));
-    // Once everybody was asked, somebody is asked again: an answer may have been lost.
-    const fresh = others.length > 0 ? others : free;
+    // Once everybody was asked, each is asked once more: an answer may have been lost.
+    const fresh = others.length > 0 ? others : free.filter((peer) => !slot.again.has(peer));
     const ahead = fresh.filter((peer) => claimOf(peer) >= slot.from);
     const able = ahead.length > 0 || slot.from > head.height + 1 ? ahead : fresh;
     const rank = (peer: string): number => (this.#slow.has(peer) ? (this.#givers.has(peer) ? 1 : 2) : 0);
@@ -251,7 +255,7 @@ export class CatchUp {
 }
 
 function slotOf(from: number, max: number): Slot {
-  return { from, max, attempts: [], page: null, isSeen: false };
+  return { from, max, attempts: [], again: new Set(), page: null, isSeen: false };
 }
 
 /** The last height that the slot brings, or is to bring. */

@@ -323,6 +323,16 @@ t.test('opening: another network, another format and damage have their codes', a
   await t.rejects(open(new MemoryKeyValueStore({}, moved)), { code: 'DAMAGED' }, 'a value under another key');
   const store = await open(broken('h|0000000000000001', flip));
   t.throws(() => store.header(1), { code: 'DAMAGED' }, 'older damage is found when it is read');
+  const holed = new Map(good);
+  for (const key of ['b|0000000000000001', 'c|0000000000000001']) holed.delete(key);
+  const told: unknown[] = [];
+  const withHole = await openChainStore(
+    { kv: new MemoryKeyValueStore({}, holed), sha256, onFailure: (error) => told.push(error) },
+    network.genesis,
+  );
+  t.throws(() => withHole.block(1), { code: 'DAMAGED' }, 'a block that is gone with its certificate');
+  t.match(told, [{ code: 'DAMAGED' }], 'is told to whom the store belongs');
+  t.equal(withHole.block(withHole.height + 1), null, 'what is not yet there is no damage');
 });
 
 t.test('the same chain on LevelDB, closed and opened between blocks', async (t) => {

@@ -50,6 +50,24 @@ t.test('an answer that is lost is asked for again, of the same peer where there 
   t.ok(await world.reaches(page, 3_000), 'long before the time-out');
 });
 
+t.test('a second question to the same peer that is refused leaves the first one alone', async (t) => {
+  const world = new FollowerWorld(network, 83);
+  const page = chain.slice(0, 50);
+  let count = 0;
+  const { asked } = await world.play({
+    status: () => page.length,
+    answerMs: 3_000,
+    blocks: (from, max) => {
+      count += 1;
+      if (count % 2 === 0) throw new RangeError('busy');
+      return pageOf(page, from, max);
+    },
+  });
+  await world.start();
+  t.ok(await world.reaches(page, 5_000));
+  t.equal(asked.length, 2);
+});
+
 t.test('a peer that connects while the run waits for a silent one is asked at once', async (t) => {
   const world = new FollowerWorld(network, 76);
   await world.play(SILENT);

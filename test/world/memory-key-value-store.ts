@@ -3,7 +3,7 @@
  * durable in one step, as the port promises; a crash before that step loses the whole batch, never a part of it.
  */
 
-import type { KeyRange, KeyValueStore, KeyValueWrite } from '../../chain/store/index.ts';
+import { type KeyRange, KeyValueError, type KeyValueStore, type KeyValueWrite } from '../../chain/store/index.ts';
 
 export interface MemoryStoreOptions {
   /** Runs before a batch is applied: wait for virtual time, or throw to fail the disk. The batch is lost when `crash` comes meanwhile. */
@@ -89,7 +89,7 @@ export class MemoryKeyValueStore implements KeyValueStore {
   }
 
   #requireOpen(): void {
-    if (!this.#isOpen) throw new Error('the store is closed');
+    if (!this.#isOpen) throw new KeyValueError('STORE_CLOSED', { path: 'memory', reason: 'closed', cause: null });
   }
 }
 
