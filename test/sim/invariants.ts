@@ -15,6 +15,8 @@ import { lockDiscipline, singleEndorsement, singleSignature } from './vote-invar
 /** What is known of the network before it begins. */
 export interface Terms {
   readonly chainId: Digest;
+  /** Share of the default consensus timeouts. */
+  readonly pace: number;
   /** Who may vote when. */
   readonly sets: SetBook;
   /** Names of the nodes that run as they should. */

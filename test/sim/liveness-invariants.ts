@@ -2,13 +2,13 @@
 
 import { digestToHex, transactionId } from '../../chain/index.ts';
 import { sha256 } from '../../src/crypto/sha256.ts';
-import type { Judge } from './invariants.ts';
+import type { Judge, Terms } from './invariants.ts';
 
-/**
- * Rounds beyond the one in work that the first decision after healing may take. Mostly none or one; where some are locked on what the others
- * never saw a polka of, it waits for one of them to propose, with liars still among the proposers.
- */
-const MAX_ROUNDS_TO_HEAL = 6;
+/** Rounds beyond the one in work that the first decision after healing may take, with liars still among the proposers. Mostly none or one. */
+const MAX_ROUNDS_TO_HEAL = 3;
+/** Where rounds are much shorter than by default, some go by until a node that was away has the blocks that it lacks: it takes a second. */
+const MAX_SHORT_ROUNDS = 6;
+const SHORT_PACE = 0.1;
 
 /** What a client was told to be committed is on the chain. */
 export function nothingLost(): Judge {
@@ -29,9 +29,9 @@ export function progress(): Judge {
 }
 
 /** Once all hear each other, the height in work is decided within a few rounds. */
-export function promptDecision(): Judge {
-  return (fact) =>
-    fact.kind === 'healed' && fact.rounds > MAX_ROUNDS_TO_HEAL ? `${fact.rounds} rounds went by after healing before a decision` : null;
+export function promptDecision({ pace }: Pick<Terms, 'pace'>): Judge {
+  const most = pace <= SHORT_PACE ? MAX_SHORT_ROUNDS : MAX_ROUNDS_TO_HEAL;
+  return (fact) => (fact.kind === 'healed' && fact.rounds > most ? `${fact.rounds} rounds went by after healing before a decision` : null);
 }
 
 export function convergence(): Judge {

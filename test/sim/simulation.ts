@@ -134,6 +134,7 @@ class Simulation {
     this.#admins = this.#makeAdmins();
     this.#invariants = invariants({
       chainId: this.#world.chainId,
+      pace: plan.pace,
       sets: this.#sets,
       honest: new Set(this.#honest.map((one) => one.name)),
       guilty: idsOf(liars),
