@@ -303,6 +303,7 @@ export class Engine {
     // What a replay asks for of a round that is over is what was asked for then.
     const proven = round === this.#machine.consensus.round ? provenValue(this.#machine) : null;
     if (proven !== null && proven.round > (validRound ?? -1) && this.#values.has(proven.valueId)) {
+      this.#deps.log.info({ height, round, validRound: proven.round }, 'proposing what a late polka is for');
       await this.#wal.sync();
       return await this.#propose({ kind: 'propose', height, round, valueId: proven.valueId, validRound: proven.round });
     }

@@ -39,17 +39,29 @@ const CONSENSUS: ModelSubject = { createMachine, step, latestPolka, roundCertifi
 t.setTimeout(560_000);
 
 /** Runs the model as another process, without the loader that tap puts into the environment of its children. */
-async function runModel(folder: string): Promise<{ readonly said: string; readonly traces: readonly Trace[] }> {
+async function quint(command: 'run' | 'test', args: readonly string[]): Promise<string> {
   const manifest = createRequire(import.meta.url).resolve('@informalsystems/quint/package.json');
   const model = fileURLToPath(new URL('../../../test/model/additions.qnt', import.meta.url));
-  const command = [path.join(path.dirname(manifest), 'dist/src/cli.js'), 'run', model, '--backend', 'typescript', '--verbosity', '1'];
+  const all = [
+    path.join(path.dirname(manifest), 'dist/src/cli.js'),
+    command,
+    model,
+    '--backend',
+    'typescript',
+    '--verbosity',
+    '1',
+    ...args,
+  ];
+  const { NODE_OPTIONS: _loader, ...env } = process.env;
+  return (await promisify(execFile)(process.execPath, all, { env })).stdout;
+}
+
+async function runModel(folder: string): Promise<{ readonly said: string; readonly traces: readonly Trace[] }> {
   const checks = ['--invariant', 'safe', '--witnesses', ...WITNESSES];
   const bounds = ['--seed', String(SEED), '--max-samples', String(TRACES), '--n-traces', String(TRACES), '--max-steps', String(STEPS)];
-  const args = [...command, ...checks, ...bounds, '--out-itf', path.join(folder, '{seq}.itf.json')];
-  const { NODE_OPTIONS: _loader, ...env } = process.env;
-  const { stdout } = await promisify(execFile)(process.execPath, args, { env });
+  const said = await quint('run', [...checks, ...bounds, '--out-itf', path.join(folder, '{seq}.itf.json')]);
   const files = readdirSync(folder).filter((name) => name.endsWith('.itf.json'));
-  return { said: stdout, traces: files.sort().map((name) => parseTrace(name, readFileSync(path.join(folder, name), 'utf8'))) };
+  return { said, traces: files.sort().map((name) => parseTrace(name, readFileSync(path.join(folder, name), 'utf8'))) };
 }
 
 function reportOf(traces: readonly Trace[], subject: ModelSubject): ModelReport {
@@ -80,4 +92,8 @@ t.test('agreement, silence while waiting, lock discipline, whole certificates an
       if (failure !== undefined) t.comment(`mutant "${rule}": ${failure.slice(0, 120)}`);
     }
   });
+});
+
+t.test('in the model a proposer says what a late polka is for (ADR 21)', async (t) => {
+  t.match(await quint('test', ['--main', 'additions']), /2 passing/);
 });

@@ -15,6 +15,7 @@ const MET = [
   'decision in a later round',
   'decision of round 2 or later',
   'proposal made again',
+  'late polka proposed',
   'polka of an older round followed',
   'nil precommitted',
   'another value precommitted after a lock',
