@@ -121,16 +121,7 @@ class Simulation {
     const spareKeys = this.#giveSpareKeys(seen);
     options.mutate?.(this.#world);
     this.#sets = new SetBook(this.#world.genesis, () => this.#coverage.count('guilty one removed'));
-    this.#load = new Load(plan, {
-      world: this.#world,
-      honest: this.#honest,
-      random: new SeededRandom(plan.seed ^ 0x10ad),
-      spareKeys,
-      see: (fact) => this.#see(fact),
-      count: (what) => this.#coverage.count(what),
-      isCommitted: (id) => this.#committed.has(id),
-      failed: (name, error) => this.stray(error, name),
-    });
+    this.#load = this.#makeLoad(spareKeys);
     this.#admins = this.#makeAdmins();
     this.#invariants = invariants({
       chainId: this.#world.chainId,
@@ -209,6 +200,19 @@ class Simulation {
       spare.set(one, publicKeyOf(seed));
     }
     return spare;
+  }
+
+  #makeLoad(spareKeys: ReadonlyMap<Inhabitant, Uint8Array>): Load {
+    return new Load(this.#plan, {
+      world: this.#world,
+      honest: this.#honest,
+      random: new SeededRandom(this.#plan.seed ^ 0x10ad),
+      spareKeys,
+      see: (fact) => this.#see(fact),
+      count: (what) => this.#coverage.count(what),
+      isCommitted: (id) => this.#committed.has(id),
+      failed: (name, error) => this.stray(error, name),
+    });
   }
 
   #makeAdmins(): Admins {
