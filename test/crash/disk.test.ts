@@ -13,7 +13,8 @@ import { type Fixture, startNetwork, temporaryFolder, waitFor } from '../end-to-
 import { putOnSmallDisk, type SmallDisk, whyNoSmallDisk } from './small-disk.ts';
 
 const WAIT_MS = 60_000;
-const LOAD = { name: 'load', paceMs: 250, sizeOf: (nth: number): number => 1 + ((nth * 7919) % 20_000) };
+/** So that there is always something to write, and most of the machine is left to the nodes. */
+const LOAD = { name: 'load', paceMs: 1_000, sizeOf: (nth: number): number => 1 + ((nth * 7919) % 20_000) };
 
 const FAILURES = [
   { name: 'full', strike: (disk: SmallDisk) => disk.fill(), told: /full|has room|ENOSPC/ },
