@@ -4,7 +4,7 @@ import { digestToHex, transactionId } from '../../chain/index.ts';
 import { sha256 } from '../../src/crypto/sha256.ts';
 import type { Judge, Terms } from './invariants.ts';
 
-/** Rounds beyond the one in work that the first decision after healing may take, with liars still among the proposers. Mostly none or one. */
+/** Rounds beyond the one in work that the first decision after healing may take, and one more for each liar. Mostly none or one. */
 const MAX_ROUNDS_TO_HEAL = 3;
 /** Where rounds are much shorter than by default, some go by until a node that was away has the blocks that it lacks: it takes a second. */
 const MAX_SHORT_ROUNDS = 6;
@@ -29,8 +29,8 @@ export function progress(): Judge {
 }
 
 /** Once all hear each other, the height in work is decided within a few rounds. */
-export function promptDecision({ pace }: Pick<Terms, 'pace'>): Judge {
-  const most = pace <= SHORT_PACE ? MAX_SHORT_ROUNDS : MAX_ROUNDS_TO_HEAL;
+export function promptDecision({ pace, guilty }: Pick<Terms, 'pace' | 'guilty'>): Judge {
+  const most = pace <= SHORT_PACE ? MAX_SHORT_ROUNDS : MAX_ROUNDS_TO_HEAL + guilty.size;
   return (fact) => (fact.kind === 'healed' && fact.rounds > most ? `${fact.rounds} rounds went by after healing before a decision` : null);
 }
 
