@@ -19,7 +19,7 @@ const CHANGING_MS = 1_500;
 
 export interface AdminsDeps {
   readonly world: VirtualWorld;
-  /** Those who are asked. */
+  /** Those who are asked; a mirror refuses until it is an authority. */
   readonly honest: readonly Inhabitant[];
   readonly random: SeededRandom;
   readonly count: (what: string) => void;

@@ -197,6 +197,7 @@ export class Hand {
   /** Kills the process; it comes back by itself after a while. */
   #down(one: Inhabitant, forMs: number): void {
     this.#world.crash(one);
+    // Why it wished to stop is no longer of any weight.
     one.fatals.length = 0;
     const { time } = this.#world;
     const backMs = time.nowMs + forMs;

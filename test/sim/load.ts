@@ -1,6 +1,6 @@
 /**
- * What clients and operators of a simulated network want: versions that nobody has seen before, now and then two of one name, and changes of
- * the set of authorities. Everything comes sealed, so that the order alone is left to the nodes.
+ * What clients and operators of a simulated network want: versions that nobody has seen before, now and then two of one name, changes of
+ * the set of authorities, and a new protocol version. Everything comes sealed, so that the order alone is left to the nodes.
  */
 
 import {
